@@ -1,0 +1,61 @@
+"""BSPump: a real-time stream processor.
+
+An application is a set of pipelines; a pipeline is a source, processors and a sink. Each technology is a distribution
+of its own (``pip install bspump-kafka``) that adds a subpackage (``bspump.kafka``).
+"""
+
+from __future__ import annotations
+
+__path__ = __import__("pkgutil").extend_path(__path__, __name__)
+
+from ._load_json import load_json_file
+from ._types import Context, Event
+from ._version import __build__, __version__
+from .abc.buffered_sink import Batch, BufferedSink
+from .abc.connection import Connection
+from .abc.generator import Generator
+from .abc.lookup import DictionaryLookup, Lookup, MappingLookup
+from .abc.processor import Processor
+from .abc.sink import Sink
+from .abc.source import Source, TriggerSource
+from .application import BSPumpApplication
+from .errors import (
+    BSPumpError,
+    ConfigurationError,
+    ConnectionLostError,
+    PipelineError,
+    PluginError,
+    ProcessingError,
+    RejectedError,
+)
+from .pipeline import Pipeline
+from .service import BSPumpService
+
+__all__ = [
+    "BSPumpApplication",
+    "BSPumpError",
+    "BSPumpService",
+    "Batch",
+    "BufferedSink",
+    "ConfigurationError",
+    "Connection",
+    "ConnectionLostError",
+    "Context",
+    "DictionaryLookup",
+    "Event",
+    "Generator",
+    "Lookup",
+    "MappingLookup",
+    "Pipeline",
+    "PipelineError",
+    "PluginError",
+    "ProcessingError",
+    "Processor",
+    "RejectedError",
+    "Sink",
+    "Source",
+    "TriggerSource",
+    "__build__",
+    "__version__",
+    "load_json_file",
+]

@@ -1,0 +1,69 @@
+"""What every configurable part of the pump has in common: an application, an id, a section of the configuration."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import asab
+
+from ._asab import find_pump_service
+from ._options import Options
+
+if TYPE_CHECKING:
+    import asyncio
+
+
+class Component(asab.Configurable):
+    """The base of pipelines, sources, processors, sinks, connections and lookups.
+
+    The configuration is merged from the ``ConfigDefaults`` of the class and its bases, the component's section of
+    the configuration file, and the `config` argument, each overriding the one before.
+    """
+
+    ConfigDefaults: dict[str, Any] = {}
+
+    def __init__(
+        self,
+        app: asab.Application,
+        section: str,
+        id: str | None = None,
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.App = app
+        self.Loop: asyncio.AbstractEventLoop = app.Loop
+        self.Id: str = id if id is not None else self.__class__.__name__
+        self._section = section
+        super().__init__(config_section_name=section, config=dict(config) if config is not None else None)
+
+    def time(self) -> float:
+        """Return the wall-clock time of the application, in seconds since the epoch."""
+        return float(self.App.time())
+
+    @contextlib.contextmanager
+    def options(self) -> Iterator[Options]:
+        """Read options in a ``with`` block; at its end the problems go to the application, which will not start.
+
+        Outside an application that has the pump's service, `ConfigurationError` is raised at once.
+        """
+        options = Options(self._section, self.Config, merged_defaults(type(self)))
+        yield options
+        service = find_pump_service(self.App)
+        if service is None:
+            options.raise_problems()
+        else:
+            service.configuration_problems.extend(options.problems)
+
+    def declares(self, key: str) -> bool:
+        """Tell whether `key` is an option that the class, or one of its bases, has in its ``ConfigDefaults``."""
+        return key in merged_defaults(type(self))
+
+
+def merged_defaults(component: type) -> dict[str, Any]:
+    """Return the defaults of a class, the most derived class winning."""
+    defaults: dict[str, Any] = {}
+    for base in component.__mro__:
+        for key, value in base.__dict__.get("ConfigDefaults", {}).items():
+            defaults.setdefault(key, value)
+    return defaults

@@ -1,0 +1,177 @@
+"""What a pipeline does about errors."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, NamedTuple
+
+from ._types import Context, Event
+from .errors import PipelineError
+
+if TYPE_CHECKING:
+    from .abc.processor import ProcessorBase
+    from .abc.source import Source
+    from .pipeline import Pipeline
+
+_EVENT_TEXT = 200
+# Set-aside events are logged one by one up to this number, and then each time their number has doubled.
+_LOGGED_ONE_BY_ONE = 10
+# A source whose failure is called soft starts again after this many seconds.
+_RESTART_DELAY = 1.0
+
+
+class HardError(NamedTuple):
+    """The error that stopped a pipeline."""
+
+    context: Context | None
+    event: Event
+    exception: BaseException
+    time: float
+    message: str
+
+
+class ErrorState:
+    """The error of one pipeline, if it has one, and who waits for what it makes impossible."""
+
+    def __init__(self, pipeline: Pipeline, on_error: str) -> None:
+        self._pipeline = pipeline
+        self._on_error = on_error
+        self._set_aside = 0
+        self._cleared_event = asyncio.Event()
+        self._cleared_event.set()
+        self._failure_futures: set[asyncio.Future[None]] = set()
+        self.error: HardError | None = None
+        self.stopping_failures: list[tuple[Context, Exception]] = []
+
+    # Errors come in
+
+    def event_failed(
+        self, error: Exception, context: Context, event: Event, processor: ProcessorBase, attempts: int
+    ) -> bool:
+        """Decide about an event that a processor could not process. Returns whether the pipeline stops."""
+        current = self.error
+        if current is not None and current.exception is error:
+            return True  # raised through a generator that injected the event
+        if self._is_soft(error, context, event):
+            return False
+        stage = processor.locate_address()
+        if self._on_error == "stop":
+            self._stop(context, event, error, stage)
+            self.stopping_failures.append((context, error))
+            return True
+        self._pipeline._counts.errors += 1
+        if self._on_error == "dead_letter":
+            self._pipeline._dead_letters.put(error, context, event, stage, attempts)
+        self._log_set_aside(error, event, stage)
+        return False
+
+    def source_failed(self, source: Source, error: Exception) -> None:
+        """Take note that a source has ended with an exception."""
+        if self.error is not None and (self.error.exception is error or isinstance(error, PipelineError)):
+            return
+        if self._is_soft(error, None, None):
+            source.Loop.call_later(_RESTART_DELAY, source.restart, source.Loop)
+            return
+        self._stop(None, None, error, source.locate_address())
+
+    def report(self, context: Context | None, event: Event, error: BaseException, stage: str | None) -> None:
+        """Stop the pipeline unless the error is soft."""
+        if not self._is_soft(error, context, event):
+            self._stop(context, event, error, stage)
+
+    def _is_soft(self, error: BaseException, context: Context | None, event: Event) -> bool:
+        pipeline = self._pipeline
+        try:
+            is_soft = pipeline.handle_error(error, context, event)
+        except Exception as failure:
+            pipeline.L.report(logging.ERROR, f"Pipeline '{pipeline.Id}': handle_error() itself failed", failure)
+            return False
+        if is_soft:
+            pipeline._counts.warnings += 1
+            pipeline.publish("bspump.pipeline.warning!")
+        return is_soft
+
+    def _stop(self, context: Context | None, event: Event, error: BaseException, stage: str | None) -> None:
+        pipeline = self._pipeline
+        pipeline._counts.errors += 1
+        where = f" at {stage}" if stage is not None else ""
+        what = f", event {_shortened(event)}" if event is not None else ""
+        message = f"Pipeline '{pipeline.Id}' stopped{where}: {_in_words(error)}{what}"
+        self.error = HardError(context, event, error, pipeline.time(), message)
+        pipeline.L.report(logging.ERROR, message, error)
+        self._cleared_event.clear()
+        failure = PipelineError(message)
+        for future in list(self._failure_futures):
+            if not future.done():
+                future.set_exception(failure)
+        pipeline._evaluate_ready()
+        pipeline.publish("bspump.pipeline.error!")
+
+    def _log_set_aside(self, error: Exception, event: Event, stage: str) -> None:
+        self._set_aside += 1
+        count = self._set_aside
+        if count > _LOGGED_ONE_BY_ONE and count & (count - 1):
+            return
+        pipeline = self._pipeline
+        fate = "skipped" if self._on_error == "skip" else f"sent to '{pipeline._dead_letters.address}'"
+        pipeline.L.report(
+            logging.WARNING,
+            f"Pipeline '{pipeline.Id}': event {fate} at {stage}: {_in_words(error)}, event {_shortened(event)} "
+            f"({count} so far{', from here on not every one is logged' if count == _LOGGED_ONE_BY_ONE else ''})",
+        )
+
+    # Checkpoints that an error makes impossible
+
+    def failure_future(self) -> asyncio.Future[None]:
+        """Return a future that fails as soon as the pipeline has an error; it never has a result."""
+        future: asyncio.Future[None] = self._pipeline.Loop.create_future()
+        if self.error is not None:
+            future.set_exception(PipelineError(self.error.message))
+        elif not self._pipeline._life_cycle.is_running:
+            future.set_exception(
+                PipelineError(f"Pipeline '{self._pipeline.Id}' does not run, so nothing in it can become durable")
+            )
+        else:
+            self._failure_futures.add(future)
+        return future
+
+    def forget_failure_future(self, future: asyncio.Future[None]) -> None:
+        """Let go of a future that nobody waits for any more."""
+        self._failure_futures.discard(future)
+        if future.done():
+            future.exception()  # seen, or of no interest any more
+        else:
+            future.cancel()
+
+    # Errors go out
+
+    async def cleared(self) -> None:
+        """Wait until there is no error."""
+        while self.error is not None:
+            await self._cleared_event.wait()
+
+    def clear(self) -> None:
+        """Clear the error and send every source that is concerned back to its last committed position."""
+        if self.error is None:
+            return
+        self.error = None
+        self._cleared_event.set()
+        pipeline = self._pipeline
+        concerned: list[Pipeline] = [pipeline]
+        for found in concerned:
+            concerned.extend(feeder for feeder in found._feeders if feeder not in concerned)
+        for found in concerned:
+            found._life_cycle.recover()
+        pipeline.publish("bspump.pipeline.clear_error!")
+        pipeline._evaluate_ready()
+
+
+def _in_words(error: BaseException) -> str:
+    text = str(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _shortened(event: Event) -> str:
+    text = repr(event)
+    return text if len(text) <= _EVENT_TEXT else text[: _EVENT_TEXT - 1] + "…"

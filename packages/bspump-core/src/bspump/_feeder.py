@@ -1,0 +1,122 @@
+"""The way of events from a source into the first depth.
+
+A batch goes in by chunks, sized so that a chunk takes a few milliseconds: between two chunks the pipeline may be
+throttled, positions move on and the event loop gets its turn. Nothing here is done per event but one call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from ._types import Context, Event
+
+if TYPE_CHECKING:
+    from .abc.source import Source
+    from .pipeline import Pipeline
+
+_CHUNK_SECONDS = 0.004
+_SMALLEST_CHUNK = 1
+_LARGEST_CHUNK = 1000
+# How many single events pass between two looks at the clock.
+_CLOCK_EVERY = 32
+# One chunk in so many, and one single event in so many, is timed processor by processor.
+_PROFILE_EVERY = 32
+
+
+class Feeder:
+    """Feeds one pipeline."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self._chunk = 64
+        self._since_clock = 0
+        self._since_profile = _PROFILE_EVERY - 1
+        self._yielded = 0.0
+        self.origin: Source | None = None
+        """The source whose events are going through the first depth right now."""
+
+    async def process(self, event: Event, context: Context | None, source: Source | None) -> None:
+        """Let one event through the first depth."""
+        pipeline = self._pipeline
+        if not pipeline._is_ready:
+            await pipeline.ready()
+        pipeline._counts.entered += 1
+        self.origin = source
+        pipeline._chain(0).single({} if context is None else context.copy(), event)
+        self._since_clock += 1
+        if self._since_clock >= _CLOCK_EVERY:
+            self._since_clock = 0
+            await self._yield_in_time()
+
+    async def process_batch(
+        self,
+        events: Sequence[Event],
+        contexts: Sequence[Context] | Context | None,
+        source: Source | None,
+        position: Callable[[int], object] | None,
+    ) -> None:
+        """Let a batch through the first depth."""
+        pipeline = self._pipeline
+        total = len(events)
+        start = 0
+        while start < total:
+            if not pipeline._is_ready:
+                await pipeline.ready()
+            size = self._chunk
+            chunk = list(events[start : start + size])
+            own_contexts = _contexts(contexts, start, len(chunk))
+            began = perf_counter()
+            accepted, error = self._run(own_contexts, chunk, source)
+            start += accepted
+            if position is not None and source is not None and accepted:
+                source.position = position(start)
+            if error is not None:
+                raise error
+            self._adapt(len(chunk), perf_counter() - began)
+            await self._yield_in_time()
+
+    def _run(self, contexts: list[Context], chunk: list[Event], source: Source | None) -> tuple[int, Exception | None]:
+        """Return how many events, from the first on, were taken, and the hard error that stopped the rest."""
+        pipeline = self._pipeline
+        pipeline._counts.entered += len(chunk)
+        self.origin = source
+        pipeline._stopping_failures.clear()
+        chain = pipeline._chain(0)
+        self._since_profile += 1
+        if self._since_profile >= _PROFILE_EVERY:
+            self._since_profile = 0
+            chain.batch_profiled(contexts, chunk)
+        else:
+            chain.batch(contexts, chunk)
+        if not pipeline._stopping_failures:
+            return len(chunk), None
+        failures = {id(context): error for context, error in pipeline._stopping_failures}
+        for index, context in enumerate(contexts):
+            if id(context) in failures:
+                return index, failures[id(context)]
+        return len(chunk), None
+
+    def _adapt(self, events: int, seconds: float) -> None:
+        limit = min(_LARGEST_CHUNK, self._pipeline._futures.high_water_mark)
+        if events < self._chunk and seconds < _CHUNK_SECONDS:
+            return
+        wanted = int(events * _CHUNK_SECONDS / max(seconds, 1e-6))
+        self._chunk = max(_SMALLEST_CHUNK, min(wanted, self._chunk * 2, limit))
+
+    async def _yield_in_time(self) -> None:
+        now = perf_counter()
+        if now - self._yielded >= _CHUNK_SECONDS:
+            await asyncio.sleep(0)
+            self._yielded = perf_counter()
+
+
+def _contexts(contexts: Sequence[Context] | Context | None, start: int, count: int) -> list[Context]:
+    """Return contexts that belong to this chunk alone."""
+    if contexts is None:
+        return [{} for _ in range(count)]
+    if isinstance(contexts, Mapping):
+        return [contexts.copy() for _ in range(count)]
+    return [context.copy() for context in contexts[start : start + count]]

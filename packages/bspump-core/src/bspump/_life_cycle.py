@@ -1,0 +1,175 @@
+"""Starting a pipeline and stopping it without losing anything."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+
+from . import _barrier
+from .abc.processor import ProcessorBase
+from .abc.source import Source
+from .errors import ConfigurationError, ProcessingError
+
+if TYPE_CHECKING:
+    from .pipeline import Pipeline
+
+
+class LifeCycle:
+    """New, opening, running, stopping and stopped: where one pipeline stands."""
+
+    def __init__(self, pipeline: Pipeline, stop_timeout: float) -> None:
+        self._pipeline = pipeline
+        self._stop_timeout = stop_timeout
+        self._opening: asyncio.Task[None] | None = None
+        self._opened: list[ProcessorBase | Source] = []
+        self._is_stopping = False
+        self.is_running = False
+        self.takes_events = False
+        self.has_stopped = False
+
+    # Starting
+
+    def prepare(self) -> list[str]:
+        """Find the components of other pipelines that this one needs. Returns what is wrong, in sentences."""
+        pipeline = self._pipeline
+        problems: list[str] = []
+        for source in pipeline.Sources:
+            try:
+                source.prepare()
+            except ConfigurationError as error:
+                problems.extend(error.problems)
+        if pipeline._dead_letters.address:
+            wrong = pipeline._dead_letters.bind()
+            if wrong is not None:
+                problems.append(f"[pipeline:{pipeline.Id}] dead_letter: '{pipeline._dead_letters.address}' {wrong}")
+        return problems
+
+    def start(self) -> None:
+        """Open the components, then start the sources. Does nothing if the pipeline runs."""
+        if self.is_running:
+            return
+        pipeline = self._pipeline
+        for problem in self.prepare():
+            raise ConfigurationError(problem)
+        self.is_running = True
+        self.has_stopped = False
+        self._is_stopping = False
+        pipeline.publish("bspump.pipeline.start!")
+        self._open_and_go()
+
+    def _open_and_go(self) -> None:
+        pending = [component for component in self._components() if _opens(component) and component not in self._opened]
+        if pending:
+            self._opening = self._pipeline.Loop.create_task(self._open(pending))
+        else:
+            self._go()
+
+    def _components(self) -> list[ProcessorBase | Source]:
+        return [*self._pipeline.iter_processors(), *self._pipeline.Sources]
+
+    async def _open(self, components: list[ProcessorBase | Source]) -> None:
+        for component in components:
+            try:
+                await component.open()
+            except Exception as error:
+                self._pipeline._errors.report(None, None, error, component.locate_address())
+                return
+            self._opened.append(component)
+        self._go()
+
+    def _go(self) -> None:
+        pipeline = self._pipeline
+        self._opening = None
+        self.takes_events = True
+        pipeline._build_chains()
+        for source in pipeline.Sources:
+            source.start(pipeline.Loop)
+        pipeline._evaluate_ready()
+
+    def recover(self) -> None:
+        """Go on after an error was cleared."""
+        if not self.is_running or self._is_stopping:
+            return
+        if not self.takes_events:
+            if self._opening is None or self._opening.done():
+                self._open_and_go()
+            return
+        for source in self._pipeline.Sources:
+            source._recover()
+
+    # Stopping
+
+    async def stop(self) -> None:
+        """Stop gracefully, within the time limit."""
+        await self.stop_intake()
+        await self.drain_and_close()
+
+    async def stop_intake(self) -> None:
+        """End the sources that bring events from outside."""
+        if not self.is_running or self._is_stopping:
+            return
+        self._is_stopping = True
+        self._pipeline.publish("bspump.pipeline.stop!")
+        if self._opening is not None:
+            self._opening.cancel()
+            await asyncio.wait({self._opening})
+        await asyncio.gather(*(source.stop() for source in self._pipeline.Sources if not source.is_internal))
+
+    async def drain_and_close(self) -> None:
+        """Make durable and commit what was accepted, then close the components."""
+        if not self.is_running:
+            return
+        pipeline = self._pipeline
+        try:
+            if self.takes_events:
+                async with asyncio.timeout(self._stop_timeout):
+                    await _barrier.checkpoint(pipeline, draining=True)
+                    for source in pipeline.Sources:
+                        if source.is_acknowledged:
+                            await source.commit_now()
+        except TimeoutError:
+            self._say_unfinished(f"it was not finished within {self._stop_timeout:g} seconds")
+        except ProcessingError as error:
+            self._say_unfinished(str(error))
+        except Exception as error:
+            self._say_unfinished(f"{type(error).__name__}: {error}")
+        finally:
+            await self._close()
+
+    def _say_unfinished(self, reason: str) -> None:
+        pipeline = self._pipeline
+        pipeline.L.report(
+            logging.ERROR,
+            f"Pipeline '{pipeline.Id}' ends before everything is durable: {reason}; "
+            f"nothing of that was committed, so it comes again from every source that can be acknowledged",
+        )
+
+    async def _close(self) -> None:
+        pipeline = self._pipeline
+        for source in pipeline.Sources:
+            await source.stop()
+        await pipeline._futures.cancel()
+        for source in pipeline.Sources:
+            await self._close_one(source, source._finish())
+            source.Task = None
+        for processor in pipeline.iter_processors():
+            await self._close_one(processor, processor.close())
+        self._opened.clear()
+        self.has_stopped = True
+        self.is_running = False
+        self.takes_events = False
+        pipeline._evaluate_ready()
+
+    async def _close_one(self, component: ProcessorBase | Source, closing: Coroutine[Any, Any, None]) -> None:
+        try:
+            await closing
+        except Exception as error:
+            message = f"{component!r} could not be closed: {type(error).__name__}: {error}"
+            self._pipeline.L.report(logging.ERROR, message, error)
+
+
+def _opens(component: ProcessorBase | Source) -> bool:
+    base = ProcessorBase if isinstance(component, ProcessorBase) else Source
+    return type(component).open is not base.open

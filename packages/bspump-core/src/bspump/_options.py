@@ -1,0 +1,118 @@
+"""Reading options.
+
+Values from a ``.conf`` file are strings, values from Python keep their type; components see one type. A problem does
+not stop at the first option: it is collected, the component gets the default for the time being, and the application
+refuses to start with the whole list (see `BSPumpService.initialize`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import asab.utils
+
+from .errors import ConfigurationError
+
+_TRUE = frozenset({"true", "yes", "on", "1", "t", "y"})
+_FALSE = frozenset({"false", "no", "off", "0", "f", "n"})
+_SIZE_UNITS = {"": 1, "b": 1, "k": 2**10, "kb": 2**10, "m": 2**20, "mb": 2**20, "g": 2**30, "gb": 2**30}
+
+
+class Options:
+    """The typed view on the ``Config`` of one component.
+
+    Args:
+        section: the configuration section of the component; it begins every message.
+        config: the merged configuration (``self.Config``).
+        defaults: what is used in place of a value that cannot be read, so that the remaining options are checked too.
+    """
+
+    def __init__(self, section: str, config: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
+        self._section = section
+        self._config = config
+        self._defaults = defaults
+        self.problems: list[str] = []
+
+    def text(self, key: str) -> str:
+        """Return the value as a string."""
+        return str(self._config[key])
+
+    def boolean(self, key: str) -> bool:
+        """Return the value as a truth value: yes/no, true/false, on/off, 1/0."""
+        value = self._config[key]
+        if isinstance(value, bool):
+            return value
+        word = str(value).strip().lower()
+        if word in _TRUE:
+            return True
+        if word in _FALSE:
+            return False
+        return bool(self._problem(key, "is not yes or no (true/false, on/off, 1/0)"))
+
+    def integer(self, key: str, minimum: int | None = None) -> int:
+        """Return the value as a whole number, not below `minimum`."""
+        try:
+            number = int(str(self._config[key]).strip())
+        except ValueError:
+            return int(self._problem(key, "is not a whole number"))
+        if minimum is not None and number < minimum:
+            return int(self._problem(key, f"is below {minimum}"))
+        return number
+
+    def number(self, key: str, minimum: float | None = None, maximum: float | None = None) -> float:
+        """Return the value as a number between the limits, the limits included."""
+        try:
+            number = float(self._config[key])
+        except (TypeError, ValueError):
+            return float(self._problem(key, "is not a number"))
+        if minimum is not None and number < minimum:
+            return float(self._problem(key, f"is below {minimum:g}"))
+        if maximum is not None and number > maximum:
+            return float(self._problem(key, f"is above {maximum:g}"))
+        return number
+
+    def seconds(self, key: str, minimum: float = 0.0) -> float:
+        """Return a duration in seconds; ``5``, ``1.5s``, ``2m``, ``1h``, ``1D`` are accepted."""
+        value = self._config[key]
+        try:
+            duration = float(asab.utils.convert_to_seconds(str(value).strip()))
+        except (TypeError, ValueError):
+            return self._default_seconds(key, "is not a duration in seconds (such as 5, 1.5s, 2m, 1h)")
+        if duration < minimum:
+            return self._default_seconds(key, f"is below {minimum:g} seconds")
+        return duration
+
+    def size(self, key: str) -> int:
+        """Return a number of bytes; ``100``, ``64k``, ``16MB``, ``1G`` are accepted (powers of 1024)."""
+        text = str(self._config[key]).strip().lower()
+        digits = text.rstrip("kmgb").strip()
+        unit = text[len(digits) :].strip()
+        try:
+            return int(float(digits) * _SIZE_UNITS[unit])
+        except (KeyError, ValueError):
+            return int(self._problem(key, "is not a size in bytes (such as 100, 64k, 16MB, 1G)"))
+
+    def choice(self, key: str, choices: Iterable[str]) -> str:
+        """Return the value if it is one of `choices`."""
+        value = str(self._config[key]).strip()
+        allowed = list(choices)
+        if value in allowed:
+            return value
+        return str(self._problem(key, f"is none of {', '.join(allowed)}"))
+
+    def refuse(self, key: str, expectation: str) -> None:
+        """Record that the value of `key` cannot be used, `expectation` completing "<value> ..."."""
+        self._problem(key, expectation)
+
+    def _default_seconds(self, key: str, expectation: str) -> float:
+        return float(asab.utils.convert_to_seconds(str(self._problem(key, expectation))))
+
+    def _problem(self, key: str, expectation: str) -> Any:
+        self.problems.append(f"[{self._section}] {key}: {self._config[key]!r} {expectation}")
+        return self._defaults.get(key, "0")
+
+    def raise_problems(self) -> None:
+        """Raise `ConfigurationError` with every problem that was found."""
+        if self.problems:
+            raise ConfigurationError(*self.problems)

@@ -1,0 +1,114 @@
+"""How pipelines feed one another."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Hashable, Iterator
+from typing import TYPE_CHECKING
+
+import asab
+
+from . import _barrier
+from ._asab import pump_service
+from ._types import Context, Event
+from .abc.source import Source
+
+if TYPE_CHECKING:
+    from .pipeline import Pipeline
+
+
+class RouteTarget(Source):
+    """A source that other pipelines feed."""
+
+    is_internal = True
+
+    @abc.abstractmethod
+    def accept(self, contexts: list[Context], events: list[Event]) -> None:
+        """Take events that a route brings. Their contexts belong to the caller."""
+
+    def holds_feeders(self) -> bool:
+        """Tell whether the source has enough for now."""
+        return False
+
+
+class Route:
+    """The way from one pipeline into a source of another.
+
+    While it is there, the feeding pipeline is throttled when the target pipeline is not ready or the source has
+    enough, its checkpoint goes on into the target pipeline, and it is stopped first. A route that closes a circle of
+    pipelines does not throttle: each would wait for the other for ever.
+    """
+
+    def __init__(self, feeder: Pipeline, target: RouteTarget) -> None:
+        self.feeder = feeder
+        self.target = target
+        self.closes_circle = target.Pipeline is feeder or target.Pipeline in feeder._feeders.all()
+        feeder._routes.append(self)
+        target.Pipeline._feeders.add(self)
+
+    def put(self, contexts: list[Context], events: list[Event]) -> None:
+        """Hand events over."""
+        self.target.accept(contexts, events)
+
+    async def checkpoint(self) -> None:
+        """Return when every event handed over before the call is durable."""
+        await _barrier.checkpoint(self.target.Pipeline)
+
+    def close(self) -> None:
+        """Give the way up."""
+        self.feeder._routes.remove(self)
+        self.target.Pipeline._feeders.remove(self)
+
+
+class Feeders:
+    """The routes that lead into one pipeline."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self._routes: list[Route] = []
+
+    def __iter__(self) -> Iterator[Pipeline]:
+        """Yield the pipelines that feed this one, each once."""
+        return iter(dict.fromkeys(route.feeder for route in self._routes))
+
+    def all(self) -> set[Pipeline]:
+        """Return the pipelines that feed this one, directly or through others."""
+        found: set[Pipeline] = set()
+        pending = list(self)
+        while pending:
+            pipeline = pending.pop()
+            if pipeline not in found:
+                found.add(pipeline)
+                pending.extend(pipeline._feeders)
+        return found
+
+    def add(self, route: Route) -> None:
+        """Add a route; its pipeline is throttled at once if this one cannot take events."""
+        self._routes.append(route)
+        if not route.closes_circle:
+            route.feeder.throttle(self._pipeline, not self._pipeline.is_ready())
+            route.feeder.throttle(route.target, route.target.holds_feeders())
+
+    def remove(self, route: Route) -> None:
+        """Remove a route and what it throttles."""
+        self._routes.remove(route)
+        others = [other for other in self._routes if other.feeder is route.feeder]
+        if not others:
+            route.feeder.throttle(self._pipeline, False)
+        if all(other.target is not route.target for other in others):
+            route.feeder.throttle(route.target, False)
+
+    def throttle(self, who: Hashable, enable: bool, target: RouteTarget | None = None) -> None:
+        """Hold the pipelines that feed this one, or only those that feed one source, on behalf of `who`."""
+        for route in self._routes:
+            if not route.closes_circle and (target is None or route.target is target):
+                route.feeder.throttle(who, enable)
+
+
+def find_target(app: asab.Application, address: str) -> RouteTarget | None:
+    """Return the source at an address; for the id of a pipeline, its first source that can be fed."""
+    located = pump_service(app).locate(address)
+    if isinstance(located, RouteTarget):
+        return located
+    sources = getattr(located, "Sources", [])
+    return next((source for source in sources if isinstance(source, RouteTarget)), None)

@@ -1,0 +1,103 @@
+"""How a pipeline is put together: its sources, and its processors by depth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from .abc.generator import Generator
+from .abc.processor import ProcessorBase
+from .abc.sink import Sink
+from .abc.source import Source
+
+if TYPE_CHECKING:
+    from .pipeline import Pipeline
+
+
+class Structure:
+    """The sources and processors of one pipeline. Whoever changes them sees to the compiled chains."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self.sources: list[Source] = []
+        self.depths: list[list[ProcessorBase]] = [[]]
+
+    def set_source(self, source: Source | Sequence[Source]) -> None:
+        """Add one source or several."""
+        sources = [source] if isinstance(source, Source) else list(source)
+        for one in sources:
+            if not isinstance(one, Source):
+                raise TypeError(f"Pipeline '{self._pipeline.Id}' needs a source first, but got {one!r}")
+            self._warn_of_same_id(one.Id, "source", [other.Id for other in self.sources])
+        self.sources.extend(sources)
+
+    def append(self, processor: ProcessorBase) -> None:
+        """Add a processor at the end."""
+        if not isinstance(processor, ProcessorBase):
+            raise TypeError(
+                f"Pipeline '{self._pipeline.Id}' takes processors, generators and a sink, but got {processor!r}"
+            )
+        existing = list(self.iter_processors())
+        if existing and isinstance(existing[-1], Sink):
+            raise RuntimeError(f"{processor!r} cannot follow the sink {existing[-1]!r}; a sink ends the pipeline")
+        self._rearrange([*existing, processor])
+        self._added(processor)
+
+    def insert(self, beside: str, processor: ProcessorBase, offset: int) -> bool:
+        """Insert a processor before (offset 0) or behind (offset 1) another."""
+        existing = list(self.iter_processors())
+        for index, other in enumerate(existing):
+            if other.Id == beside:
+                if offset and isinstance(other, Sink):
+                    raise RuntimeError(f"{processor!r} cannot follow the sink {other!r}; a sink ends the pipeline")
+                self._refuse_generator_while_running(processor)
+                existing.insert(index + offset, processor)
+                self._rearrange(existing)
+                self._added(processor)
+                return True
+        return False
+
+    def remove(self, processor_id: str) -> None:
+        """Remove a processor."""
+        existing = list(self.iter_processors())
+        for index, processor in enumerate(existing):
+            if processor.Id == processor_id:
+                self._refuse_generator_while_running(processor)
+                del existing[index]
+                self._rearrange(existing)
+                return
+        raise KeyError(f"Pipeline '{self._pipeline.Id}' has no processor '{processor_id}'")
+
+    def iter_processors(self) -> Iterator[ProcessorBase]:
+        """Yield the processors in their order."""
+        for depth in self.depths:
+            yield from depth
+
+    def _rearrange(self, processors: list[ProcessorBase]) -> None:
+        depths: list[list[ProcessorBase]] = [[]]
+        for processor in processors:
+            depths[-1].append(processor)
+            if isinstance(processor, Generator):
+                depth = len(depths) - 1
+                if processor.PipelineDepth is None:
+                    processor.set_depth(depth)
+                processor.PipelineDepth = depth
+                depths.append([])
+        self.depths[:] = depths
+        self._pipeline._chains = []
+
+    def _added(self, processor: ProcessorBase) -> None:
+        others = [other.Id for other in self.iter_processors() if other is not processor]
+        self._warn_of_same_id(processor.Id, "processor", others)
+        self._pipeline._metrics.add_profiler(processor.Id)
+
+    def _warn_of_same_id(self, id: str, what: str, others: list[str]) -> None:
+        if id in others:
+            self._pipeline.L.warning(
+                f"Pipeline '{self._pipeline.Id}' has two {what}s with the id '{id}': they share their configuration "
+                f"and metrics, and only the first is found by its address; give one of them another id"
+            )
+
+    def _refuse_generator_while_running(self, processor: ProcessorBase) -> None:
+        if isinstance(processor, Generator) and self._pipeline._life_cycle.takes_events:
+            raise RuntimeError(f"{processor!r} is a generator; it cannot be inserted or removed while events flow")

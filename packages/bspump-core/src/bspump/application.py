@@ -1,0 +1,115 @@
+"""The application of a pump."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Sequence
+from typing import Any
+
+import asab
+
+from ._asab import service_of_module
+from ._version import __version__
+from .service import BSPumpService
+
+L = logging.getLogger(__name__)
+
+# `--web-api` without an address serves this machine only.
+_WEB_LISTEN = "127.0.0.1:8080"
+
+
+class BSPumpApplication(asab.Application):
+    """The application: reads the command line and the configuration, runs the pipelines, stops them gracefully.
+
+    Args:
+        args: command-line arguments; those of the process if not given.
+        web_listen: where the REST interface listens, such as ``127.0.0.1:8080``. The command line (``-w``) and then the
+            option ``[web] listen`` come before it; without any of them there is no web server.
+
+    Attributes:
+        PumpService: the `BSPumpService`.
+        WebContainer: asab's web container, or None; its ``WebApp.router`` takes further routes.
+        WebService: asab's web service, or None.
+    """
+
+    Description = "BSPump, a real-time stream processor"
+
+    def __init__(self, args: Sequence[str] | None = None, web_listen: str | None = None) -> None:
+        self._provide_event_loop()
+        super().__init__(args=list(args) if args is not None else None)
+        print(f"BitSwan BSPump version {__version__}", flush=True)
+        import asab.metrics
+        import asab.proactor
+
+        service_of_module(self, asab.proactor.Module, "asab.ProactorService")
+        service_of_module(self, asab.metrics.Module, "asab.MetricsService")
+        self.PumpService = BSPumpService(self)
+        self.WebContainer: Any = None
+        self.WebService: Any = None
+        listen = asab.Config.get("web", "listen", fallback="") or web_listen
+        if listen:
+            self._start_web(listen)
+        self.PubSub.subscribe("Application.run!", self._on_run)
+        with contextlib.suppress(NotImplementedError, ValueError, AttributeError):  # no such signal on this system
+            self.Loop.add_signal_handler(signal.SIGUSR1, self._clear_errors)
+
+    @staticmethod
+    def _provide_event_loop() -> None:
+        """Give asab the current event loop it expects; ``asyncio.run`` leaves none behind."""
+        policy = asyncio.get_event_loop_policy()
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            try:
+                import warnings
+
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", DeprecationWarning)
+                    loop = policy.get_event_loop()
+                if loop.is_closed():
+                    raise RuntimeError("the current event loop is closed")
+            except RuntimeError:
+                asyncio.set_event_loop(asyncio.new_event_loop())
+
+    def _start_web(self, listen: str) -> None:
+        # The web server is imported by those who use it.
+        import asab.web
+
+        from .web import initialize_web
+
+        self.WebService = service_of_module(self, asab.web.Module, "asab.WebService")
+        self.WebContainer = asab.web.WebContainer(self.WebService, "web", config={"listen": listen})
+        initialize_web(self.WebContainer)
+
+    def create_argument_parser(self, *args: Any, **kwargs: Any) -> argparse.ArgumentParser:
+        """Return the parser of the command line. Override it to add arguments."""
+        parser: argparse.ArgumentParser = super().create_argument_parser(*args, **kwargs)
+        for action in parser._actions:
+            if action.dest == "web_api":
+                action.const = _WEB_LISTEN
+                action.help = f"serve the REST interface; without an address on {_WEB_LISTEN}"
+        return parser
+
+    def parse_arguments(self, args: Sequence[str] | None = None) -> argparse.Namespace:
+        """Parse the command line, the arguments of the process if `args` is None."""
+        arguments: argparse.Namespace = super().parse_arguments(args=args)
+        return arguments
+
+    async def main(self) -> None:
+        """Say how many pipelines are ready."""
+        print(f"{len(self.PumpService.Pipelines)} pipeline(s) ready.", flush=True)
+
+    def _on_run(self, message_type: str) -> None:
+        # A stop that was asked for while the application was still starting is not to be lost.
+        if self._stop_counter:
+            self._stop_event.set()
+
+    def _clear_errors(self) -> None:
+        for pipeline in self.PumpService.Pipelines.values():
+            if pipeline.is_error():
+                L.warning("Clearing the error of pipeline '%s'", pipeline.Id)
+                pipeline.set_error(None, None, None)

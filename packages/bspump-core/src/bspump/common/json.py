@@ -1,0 +1,150 @@
+"""Parsing and serialising JSON.
+
+A batch is parsed at once, as one array of all its lines; only if that fails the lines are taken one by one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import asab
+import orjson
+
+from .._types import Context, Event
+from ..abc.processor import Processor
+from ..errors import ProcessingError
+
+if TYPE_CHECKING:
+    from ..pipeline import Pipeline
+
+# Between two events of a joined batch stands a string that no event can know. So a line that is no complete JSON value
+# by itself cannot pass by forming one together with its neighbours.
+_SEPARATOR = secrets.token_hex(8)
+_SEPARATOR_BYTES = f',"{_SEPARATOR}",'.encode()
+_SEPARATOR_STR = f',"{_SEPARATOR}",'
+
+# orjson makes floats of integers beyond 64 bits; the standard library does not.
+_LONG_NUMBER_BYTES = re.compile(rb"[0-9]{19}")
+_LONG_NUMBER_STR = re.compile(r"[0-9]{19}")
+
+
+def _loads(event: str | bytes) -> Any:
+    """Parse as the standard library does, faster where the result is the same."""
+    pattern: re.Pattern[Any] = _LONG_NUMBER_STR if isinstance(event, str) else _LONG_NUMBER_BYTES
+    if pattern.search(event) is None:
+        try:
+            return orjson.loads(event)
+        except orjson.JSONDecodeError:
+            pass  # NaN, Infinity and lone surrogates are understood by the standard library only
+    return json.loads(event)
+
+
+def _loads_batch(events: list[Event]) -> list[Any] | None:
+    """Parse a batch at once. None: it has to be parsed one by one."""
+    try:
+        joined: bytes | str
+        long_number: re.Match[str] | re.Match[bytes] | None
+        if isinstance(events[0], str):
+            joined = f"[{_SEPARATOR_STR.join(events)}]"
+            long_number = _LONG_NUMBER_STR.search(joined)
+        else:
+            joined = b"[" + _SEPARATOR_BYTES.join(events) + b"]"
+            long_number = _LONG_NUMBER_BYTES.search(joined)
+        if long_number is not None:
+            return None
+        values: list[Any] = orjson.loads(joined)
+    except (TypeError, orjson.JSONDecodeError):
+        return None
+    if len(values) != 2 * len(events) - 1 or values[1::2].count(_SEPARATOR) != len(events) - 1:
+        return None
+    return values[::2]
+
+
+class StdJsonToDictParser(Processor):
+    """Parses a JSON text, ``str`` or ``bytes``, into what the standard library makes of it.
+
+    Raises:
+        json.JSONDecodeError: the event is no JSON.
+    """
+
+    def process(self, context: Context, event: Event) -> Event:
+        """Parse one event."""
+        if not isinstance(event, str | bytes | bytearray):
+            raise ProcessingError(f"{self!r} got {type(event).__name__}, but expects JSON as str or bytes")
+        value = _loads(bytes(event) if isinstance(event, bytearray) else event)
+        if value is None:
+            raise ProcessingError(f"{self!r} got the JSON value null, which cannot be an event")
+        return value
+
+    def process_batch(self, contexts: list[Context], events: list[Event]) -> tuple[list[Context], list[Event]]:
+        """Parse a batch."""
+        values = _loads_batch(events)
+        if values is None or any(value is None for value in values):
+            process = self.process
+            values = [process(context, event) for context, event in zip(contexts, events, strict=True)]
+        return contexts, values
+
+
+class StdDictToJsonParser(Processor):
+    """Serialises an event into a JSON text as the standard library writes it."""
+
+    def process(self, context: Context, event: Event) -> str:
+        """Serialise one event."""
+        return json.dumps(event)
+
+
+class DictToJsonBytesParser(Processor):
+    """Serialises an event into compact JSON as bytes.
+
+    Options:
+        encoding: the text encoding of the bytes.
+    """
+
+    ConfigDefaults: dict[str, Any] = {
+        "encoding": "utf-8",
+    }
+
+    def __init__(
+        self,
+        app: asab.Application,
+        pipeline: Pipeline,
+        id: str | None = None,
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(app, pipeline, id=id, config=config)
+        self._encoding = str(self.Config["encoding"])
+        self._is_utf8 = self._encoding.lower().replace("_", "-") in ("utf-8", "utf8")
+        with self.options() as options:
+            try:
+                "".encode(self._encoding)
+            except LookupError:
+                options.refuse("encoding", "is no known text encoding")
+
+    def process(self, context: Context, event: Event) -> bytes:
+        """Serialise one event."""
+        if self._is_utf8:
+            try:
+                return orjson.dumps(event)
+            except TypeError:
+                pass  # keys that are no strings, integers beyond 64 bits
+        return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode(self._encoding)
+
+    def process_batch(self, contexts: list[Context], events: list[Event]) -> tuple[list[Context], list[Event]]:
+        """Serialise a batch."""
+        if self._is_utf8:
+            dumps = orjson.dumps
+            try:
+                return contexts, [dumps(event) for event in events]
+            except TypeError:
+                pass
+        return contexts, [self.process({}, event) for event in events]
+
+
+# Names under which the manual and earlier versions know them
+JSONParserProcessor = StdJsonToDictParser
+JsonToDictParser = StdJsonToDictParser
+DictToJsonParser = StdDictToJsonParser

@@ -1,0 +1,272 @@
+"""The registry of an application: its pipelines, connections, lookups and matrices."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Protocol
+
+import asab
+
+from .abc.connection import Connection
+from .abc.lookup import Lookup
+from .errors import ConfigurationError
+from .pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from .abc.processor import ProcessorBase
+    from .abc.source import Source
+
+L = logging.getLogger(__name__)
+
+
+class Matrix(Protocol):
+    """What the service needs to know of a matrix."""
+
+    Id: str
+
+
+class LookupFactory(Protocol):
+    """Provides lookups by their id."""
+
+    def locate_lookup(self, lookup_id: str, context: Any = None) -> Lookup | None:
+        """Return the lookup, or None."""
+        ...
+
+
+class BSPumpService(asab.Service):
+    """Registers the components of an application, starts its pipelines and stops them in the right order.
+
+    It is found by ``app.get_service("bspump.PumpService")``.
+    """
+
+    def __init__(self, app: asab.Application, service_name: str = "bspump.PumpService") -> None:
+        super().__init__(app, service_name)
+        self.Pipelines: dict[str, Pipeline] = {}
+        self.Connections: dict[str, Connection] = {}
+        self.Lookups: dict[str, Lookup] = {}
+        self.Matrixes: dict[str, Matrix] = {}
+        self.LookupFactories: list[LookupFactory] = []
+        self.configuration_problems: list[str] = []
+        self._loading = asyncio.Lock()
+        self._loaded_lookups: set[Lookup] = set()
+
+    # Pipelines
+
+    def locate(self, address: str) -> Pipeline | ProcessorBase | Source | None:
+        """Return what is at an address, or None.
+
+        ``P`` is a pipeline, ``P.X`` its processor or sink X, ``P.*X`` its source X.
+        """
+        pipeline_id, _, component_id = address.partition(".")
+        pipeline = self.Pipelines.get(address) or self.Pipelines.get(pipeline_id)
+        if pipeline is None or not component_id or address in self.Pipelines:
+            return pipeline
+        if component_id.startswith("*"):
+            return pipeline.locate_source(component_id[1:])
+        return pipeline.locate_processor(component_id)
+
+    def add_pipeline(self, pipeline: Pipeline) -> None:
+        """Register a pipeline. It is started with the application, or by the next `initialize`.
+
+        Raises:
+            RuntimeError: there is a pipeline with this id.
+        """
+        if pipeline.Id in self.Pipelines:
+            raise RuntimeError(f"Pipeline '{pipeline.Id}' is registered already; give the second one another id")
+        self.Pipelines[pipeline.Id] = pipeline
+
+    def add_pipelines(self, *pipelines: Pipeline) -> None:
+        """Register several pipelines."""
+        for pipeline in pipelines:
+            self.add_pipeline(pipeline)
+
+    def del_pipeline(self, pipeline: Pipeline | str) -> None:
+        """Unregister a pipeline, given itself or its id; if it runs, it is stopped gracefully in the background.
+
+        Raises:
+            KeyError: it is not registered.
+        """
+        pipeline_id = pipeline if isinstance(pipeline, str) else pipeline.Id
+        if pipeline_id not in self.Pipelines:
+            raise KeyError(f"Pipeline '{pipeline_id}' is not registered")
+        removed = self.Pipelines.pop(pipeline_id)
+        removed._metrics.remove()
+        if removed._life_cycle.is_running:
+            self.App.TaskService.schedule(removed.stop())
+
+    # Connections
+
+    def add_connection(self, connection: Connection) -> Connection:
+        """Register a connection and return it.
+
+        Raises:
+            RuntimeError: there is a connection with this id.
+        """
+        if connection.Id in self.Connections:
+            raise RuntimeError(f"Connection '{connection.Id}' is registered already; give the second one another id")
+        self.Connections[connection.Id] = connection
+        return connection
+
+    def add_connections(self, *connections: Connection) -> None:
+        """Register several connections."""
+        for connection in connections:
+            self.add_connection(connection)
+
+    def locate_connection(self, connection_id: str | Connection) -> Connection:
+        """Return the connection with the given id; a connection is returned as it is.
+
+        Raises:
+            KeyError: there is none.
+        """
+        if isinstance(connection_id, Connection):
+            return connection_id
+        try:
+            return self.Connections[connection_id]
+        except KeyError:
+            raise KeyError(_not_found("connection", connection_id, self.Connections)) from None
+
+    # Lookups
+
+    def add_lookup(self, lookup: Lookup) -> Lookup:
+        """Register a lookup and return it. Unless it is lazy, it is loaded before the pipelines start.
+
+        Raises:
+            RuntimeError: there is a lookup with this id.
+        """
+        if lookup.Id in self.Lookups:
+            raise RuntimeError(f"Lookup '{lookup.Id}' is registered already; give the second one another id")
+        self.Lookups[lookup.Id] = lookup
+        return lookup
+
+    def add_lookups(self, *lookups: Lookup) -> None:
+        """Register several lookups."""
+        for lookup in lookups:
+            self.add_lookup(lookup)
+
+    def locate_lookup(self, lookup_id: str | Lookup, context: Any = None) -> Lookup:
+        """Return the lookup with the given id, asking the factories first; a lookup is returned as it is.
+
+        Raises:
+            KeyError: there is none.
+        """
+        if isinstance(lookup_id, Lookup):
+            return lookup_id
+        for factory in self.LookupFactories:
+            lookup = factory.locate_lookup(lookup_id, context)
+            if lookup is not None:
+                return lookup
+        try:
+            return self.Lookups[lookup_id]
+        except KeyError:
+            raise KeyError(_not_found("lookup", lookup_id, self.Lookups)) from None
+
+    def add_lookup_factory(self, lookup_factory: LookupFactory) -> None:
+        """Add a provider of lookups, which is asked before the registered ones."""
+        self.LookupFactories.append(lookup_factory)
+
+    # Matrices
+
+    def add_matrix(self, matrix: Matrix) -> Matrix:
+        """Register a matrix and return it.
+
+        Raises:
+            RuntimeError: there is a matrix with this id.
+        """
+        if matrix.Id in self.Matrixes:
+            raise RuntimeError(f"Matrix '{matrix.Id}' is registered already; give the second one another id")
+        self.Matrixes[matrix.Id] = matrix
+        return matrix
+
+    def add_matrixes(self, *matrixes: Matrix) -> None:
+        """Register several matrices."""
+        for matrix in matrixes:
+            self.add_matrix(matrix)
+
+    def locate_matrix(self, matrix_id: str | Matrix) -> Matrix:
+        """Return the matrix with the given id; a matrix is returned as it is.
+
+        Raises:
+            KeyError: there is none.
+        """
+        if not isinstance(matrix_id, str):
+            return matrix_id
+        try:
+            return self.Matrixes[matrix_id]
+        except KeyError:
+            raise KeyError(_not_found("matrix", matrix_id, self.Matrixes)) from None
+
+    # Life
+
+    async def initialize(self, app: asab.Application) -> None:
+        """Load the lookups that are not lazy, then start the pipelines.
+
+        May be called any number of times: what is loaded or started already stays as it is.
+        If there is a problem with the configuration, nothing is started; every problem is printed, and the application
+        ends with exit code 1.
+        """
+        async with self._loading:
+            await self._load_lookups()
+            pipelines = [pipeline for pipeline in self.Pipelines.values() if not pipeline._life_cycle.is_running]
+            problems = list(self.configuration_problems)
+            for pipeline in pipelines:
+                problems.extend(pipeline._life_cycle.prepare())
+            if problems:
+                self._refuse(problems)
+                return
+            for pipeline in pipelines:
+                try:
+                    pipeline.start()
+                except Exception as error:
+                    pipeline.set_error(None, None, error)
+
+    async def _load_lookups(self) -> None:
+        new = [lookup for lookup in self.Lookups.values() if not lookup.Lazy and lookup not in self._loaded_lookups]
+        self._loaded_lookups.update(new)
+        results = await asyncio.gather(*(lookup.load() for lookup in new), return_exceptions=True)
+        for lookup, result in zip(new, results, strict=True):
+            if isinstance(result, ConfigurationError):
+                self.configuration_problems.extend(result.problems)
+            elif isinstance(result, Exception):
+                self.configuration_problems.append(
+                    f"[lookup:{lookup.Id}] cannot be loaded: {type(result).__name__}: {result}"
+                )
+            elif isinstance(result, BaseException):
+                raise result
+
+    def _refuse(self, problems: list[str]) -> None:
+        for problem in dict.fromkeys(problems):
+            L.error("%s", problem)
+        L.error("The application does not start: %d configuration problem(s), see above", len(set(problems)))
+        self.App.stop(exit_code=1)
+
+    async def finalize(self, app: asab.Application) -> None:
+        """Stop the pipelines: the intake first, then each pipeline after those that feed it, connections last."""
+        pipelines = list(self.Pipelines.values())
+        await asyncio.gather(*(pipeline._life_cycle.stop_intake() for pipeline in pipelines))
+        for pipeline in _feeders_first(pipelines):
+            await pipeline._life_cycle.drain_and_close()
+        for connection in self.Connections.values():
+            try:
+                await connection.close()
+            except Exception:
+                L.exception("Connection '%s' could not be closed", connection.Id)
+
+
+def _feeders_first(pipelines: list[Pipeline]) -> Iterator[Pipeline]:
+    """Yield pipelines so that each comes after those that feed it, as far as they do not go in circles."""
+    remaining = list(pipelines)
+    while remaining:
+        for pipeline in remaining:
+            if not any(feeder in remaining for feeder in pipeline._feeders if feeder is not pipeline):
+                break
+        else:
+            pipeline = remaining[0]
+        remaining.remove(pipeline)
+        yield pipeline
+
+
+def _not_found(what: str, id: str, known: dict[str, Any]) -> str:
+    names = ", ".join(f"'{name}'" for name in sorted(known)) or "none"
+    return f"Cannot find {what} '{id}'; registered: {names}"

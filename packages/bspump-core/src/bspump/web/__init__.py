@@ -1,0 +1,7 @@
+"""The REST interface of a pump."""
+
+from __future__ import annotations
+
+from .rest import initialize_web
+
+__all__ = ["initialize_web"]

@@ -1,0 +1,1 @@
+"""Checks and helpers for the repository itself; nothing here is published."""
