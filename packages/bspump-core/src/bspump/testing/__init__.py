@@ -1,0 +1,8 @@
+"""What tests of pipelines and components are written with."""
+
+from __future__ import annotations
+
+from .memory import MemorySink, MemorySource
+from .runner import PumpRunner
+
+__all__ = ["MemorySink", "MemorySource", "PumpRunner"]
