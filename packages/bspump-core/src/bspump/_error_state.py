@@ -40,24 +40,37 @@ class ErrorState:
         self._set_aside = 0
         self._cleared_event = asyncio.Event()
         self._cleared_event.set()
-        self._failure_futures: set[asyncio.Future[None]] = set()
+        self._failure_futures: dict[asyncio.Future[None], bool] = {}
+        self._has_lost = False
         self.error: HardError | None = None
         self.stopping_failures: list[tuple[Context, Exception]] = []
 
     # Errors come in
 
     def event_failed(
-        self, error: Exception, context: Context, event: Event, processor: ProcessorBase, attempts: int
+        self,
+        error: Exception,
+        context: Context,
+        event: Event,
+        stage_of: ProcessorBase | Source,
+        attempts: int = 1,
+        *,
+        was_accepted: bool,
     ) -> bool:
-        """Decide about an event that a processor could not process. Returns whether the pipeline stops."""
+        """Decide about an event that could not be processed. Returns whether the pipeline stops.
+
+        An event that `was_accepted` had left its source's hands. If the pipeline stops at it, no checkpoint can be had
+        until its source has gone back. An event that was not is still with its source, and what came before can be
+        committed.
+        """
         current = self.error
         if current is not None and current.exception is error:
             return True  # raised through a generator that injected the event
         if self._is_soft(error, context, event):
             return False
-        stage = processor.locate_address()
+        stage = stage_of.locate_address()
         if self._on_error == "stop":
-            self._stop(context, event, error, stage)
+            self._stop(context, event, error, stage, has_lost=was_accepted)
             self.stopping_failures.append((context, error))
             return True
         self._pipeline._counts.errors += 1
@@ -73,12 +86,12 @@ class ErrorState:
         if self._is_soft(error, None, None):
             source.Loop.call_later(_RESTART_DELAY, source.restart, source.Loop)
             return
-        self._stop(None, None, error, source.locate_address())
+        self._stop(None, None, error, source.locate_address(), has_lost=False)
 
     def report(self, context: Context | None, event: Event, error: BaseException, stage: str | None) -> None:
         """Stop the pipeline unless the error is soft."""
         if not self._is_soft(error, context, event):
-            self._stop(context, event, error, stage)
+            self._stop(context, event, error, stage, has_lost=True)
 
     def _is_soft(self, error: BaseException, context: Context | None, event: Event) -> bool:
         pipeline = self._pipeline
@@ -92,7 +105,9 @@ class ErrorState:
             pipeline.publish("bspump.pipeline.warning!")
         return is_soft
 
-    def _stop(self, context: Context | None, event: Event, error: BaseException, stage: str | None) -> None:
+    def _stop(
+        self, context: Context | None, event: Event, error: BaseException, stage: str | None, *, has_lost: bool
+    ) -> None:
         pipeline = self._pipeline
         pipeline._counts.errors += 1
         where = f" at {stage}" if stage is not None else ""
@@ -102,8 +117,9 @@ class ErrorState:
         pipeline.L.report(logging.ERROR, message, error)
         self._cleared_event.clear()
         failure = PipelineError(message)
-        for future in list(self._failure_futures):
-            if not future.done():
+        self._has_lost = self._has_lost or has_lost
+        for future, fails_always in list(self._failure_futures.items()):
+            if (fails_always or has_lost) and not future.done():
                 future.set_exception(failure)
         pipeline._evaluate_ready()
         pipeline.publish("bspump.pipeline.error!")
@@ -123,22 +139,22 @@ class ErrorState:
 
     # Checkpoints that an error makes impossible
 
-    def failure_future(self) -> asyncio.Future[None]:
-        """Return a future that fails as soon as the pipeline has an error; it never has a result."""
+    def failure_future(self, *, of_any_error: bool = False) -> asyncio.Future[None]:
+        """Return a future that fails when an error has lost an event, or at any error; it never has a result."""
         future: asyncio.Future[None] = self._pipeline.Loop.create_future()
-        if self.error is not None:
+        if self.error is not None and (of_any_error or self._has_lost):
             future.set_exception(PipelineError(self.error.message))
         elif not self._pipeline._life_cycle.is_running:
             future.set_exception(
                 PipelineError(f"Pipeline '{self._pipeline.Id}' does not run, so nothing in it can become durable")
             )
         else:
-            self._failure_futures.add(future)
+            self._failure_futures[future] = of_any_error
         return future
 
     def forget_failure_future(self, future: asyncio.Future[None]) -> None:
         """Let go of a future that nobody waits for any more."""
-        self._failure_futures.discard(future)
+        self._failure_futures.pop(future, None)
         if future.done():
             future.exception()  # seen, or of no interest any more
         else:
@@ -152,17 +168,23 @@ class ErrorState:
             await self._cleared_event.wait()
 
     def clear(self) -> None:
-        """Clear the error and send every source that is concerned back to its last committed position."""
+        """Clear the error.
+
+        Sources that failed go on from their last committed position; if an accepted event was lost, so does every
+        source of this pipeline and of those that feed it.
+        """
         if self.error is None:
             return
+        has_lost, self._has_lost = self._has_lost, False
         self.error = None
         self._cleared_event.set()
         pipeline = self._pipeline
         concerned: list[Pipeline] = [pipeline]
+        if has_lost:
+            for found in concerned:
+                concerned.extend(feeder for feeder in found._feeders if feeder not in concerned)
         for found in concerned:
-            concerned.extend(feeder for feeder in found._feeders if feeder not in concerned)
-        for found in concerned:
-            found._life_cycle.recover()
+            found._life_cycle.recover(every_source=has_lost)
         pipeline.publish("bspump.pipeline.clear_error!")
         pipeline._evaluate_ready()
 

@@ -41,8 +41,8 @@ class Feeder:
     async def process(self, event: Event, context: Context | None, source: Source | None) -> None:
         """Let one event through the first depth."""
         pipeline = self._pipeline
-        if not pipeline._is_ready:
-            await pipeline.ready()
+        if not pipeline._may_enter(source):
+            await pipeline._wait_for_entry(source)
         pipeline._counts.entered += 1
         self.origin = source
         pipeline._chain(0).single({} if context is None else context.copy(), event)
@@ -63,8 +63,8 @@ class Feeder:
         total = len(events)
         start = 0
         while start < total:
-            if not pipeline._is_ready:
-                await pipeline.ready()
+            if not pipeline._may_enter(source):
+                await pipeline._wait_for_entry(source)
             size = self._chunk
             chunk = list(events[start : start + size])
             own_contexts = _contexts(contexts, start, len(chunk))
@@ -77,6 +77,16 @@ class Feeder:
                 raise error
             self._adapt(len(chunk), perf_counter() - began)
             await self._yield_in_time()
+
+    async def reject(self, error: Exception, event: Event, context: Context | None, source: Source) -> None:
+        """Let the pipeline decide about something that a source could not make an event of."""
+        pipeline = self._pipeline
+        if not pipeline._may_enter(source):
+            await pipeline._wait_for_entry(source)
+        pipeline._counts.entered += 1
+        self.origin = source
+        if pipeline._entering_event_failed(error, {} if context is None else context.copy(), event, source):
+            raise error
 
     def _run(self, contexts: list[Context], chunk: list[Event], source: Source | None) -> tuple[int, Exception | None]:
         """Return how many events, from the first on, were taken, and the hard error that stopped the rest."""
@@ -96,6 +106,7 @@ class Feeder:
         failures = {id(context): error for context, error in pipeline._stopping_failures}
         for index, context in enumerate(contexts):
             if id(context) in failures:
+                pipeline._counts.entered -= len(chunk) - index - 1
                 return index, failures[id(context)]
         return len(chunk), None
 

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from .pipeline import Pipeline
 
 
+# A limit below which no step of a stop is cut off.
+_SHORTEST_LIMIT = 0.2
+
+
 class LifeCycle:
     """New, opening, running, stopping and stopped: where one pipeline stands."""
 
@@ -25,6 +29,7 @@ class LifeCycle:
         self._opening: asyncio.Task[None] | None = None
         self._opened: list[ProcessorBase | Source] = []
         self._is_stopping = False
+        self._deadline = 0.0
         self.is_running = False
         self.takes_events = False
         self.has_stopped = False
@@ -88,8 +93,8 @@ class LifeCycle:
             source.start(pipeline.Loop)
         pipeline._evaluate_ready()
 
-    def recover(self) -> None:
-        """Go on after an error was cleared."""
+    def recover(self, *, every_source: bool) -> None:
+        """Go on after an error was cleared, with every source or with those that failed."""
         if not self.is_running or self._is_stopping:
             return
         if not self.takes_events:
@@ -97,7 +102,8 @@ class LifeCycle:
                 self._open_and_go()
             return
         for source in self._pipeline.Sources:
-            source._recover()
+            if every_source or source._has_failed:
+                source._recover()
 
     # Stopping
 
@@ -111,11 +117,28 @@ class LifeCycle:
         if not self.is_running or self._is_stopping:
             return
         self._is_stopping = True
+        self._deadline = self._pipeline.Loop.time() + self._stop_timeout
         self._pipeline.publish("bspump.pipeline.stop!")
         if self._opening is not None:
             self._opening.cancel()
             await asyncio.wait({self._opening})
-        await asyncio.gather(*(source.stop() for source in self._pipeline.Sources if not source.is_internal))
+        await self._stop_sources([source for source in self._pipeline.Sources if not source.is_internal])
+
+    def _seconds_left(self) -> float:
+        # However late it is, what needs no waiting is done.
+        return max(_SHORTEST_LIMIT, self._deadline - self._pipeline.Loop.time())
+
+    async def _stop_sources(self, sources: list[Source]) -> None:
+        stopping = {asyncio.ensure_future(source.stop()): source for source in sources}
+        if not stopping:
+            return
+        done, pending = await asyncio.wait(stopping, timeout=self._seconds_left())
+        for task in done:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                self._say_unfinished(f"{stopping[task]!r} could not be stopped: {type(error).__name__}: {error}")
+        for task in pending:
+            task.cancel()
+            self._say_unfinished(f"{stopping[task]!r} does not end")
 
     async def drain_and_close(self) -> None:
         """Make durable and commit what was accepted, then close the components."""
@@ -124,7 +147,7 @@ class LifeCycle:
         pipeline = self._pipeline
         try:
             if self.takes_events:
-                async with asyncio.timeout(self._stop_timeout):
+                async with asyncio.timeout(self._seconds_left()):
                     await _barrier.checkpoint(pipeline, draining=True)
                     for source in pipeline.Sources:
                         if source.is_acknowledged:
@@ -148,8 +171,7 @@ class LifeCycle:
 
     async def _close(self) -> None:
         pipeline = self._pipeline
-        for source in pipeline.Sources:
-            await source.stop()
+        await self._stop_sources(pipeline.Sources)
         await pipeline._futures.cancel()
         for source in pipeline.Sources:
             await self._close_one(source, source._finish())

@@ -243,7 +243,12 @@ class Pipeline(abc.ABC, Component):
     def _event_failed(
         self, error: Exception, context: Context, event: Event, processor: ProcessorBase, attempts: int = 1
     ) -> bool:
-        return self._errors.event_failed(error, context, event, processor, attempts)
+        return self._errors.event_failed(error, context, event, processor, attempts, was_accepted=True)
+
+    def _entering_event_failed(
+        self, error: Exception, context: Context, event: Event, stage: ProcessorBase | Source
+    ) -> bool:
+        return self._errors.event_failed(error, context, event, stage, was_accepted=False)
 
     def _source_failed(self, source: Source, error: Exception) -> None:
         self._errors.source_failed(source, error)
@@ -251,8 +256,8 @@ class Pipeline(abc.ABC, Component):
     async def _error_cleared(self) -> None:
         await self._errors.cleared()
 
-    def _failure_future(self) -> asyncio.Future[None]:
-        return self._errors.failure_future()
+    def _failure_future(self, *, of_any_error: bool = False) -> asyncio.Future[None]:
+        return self._errors.failure_future(of_any_error=of_any_error)
 
     def _forget_failure_future(self, future: asyncio.Future[None]) -> None:
         self._errors.forget_failure_future(future)
@@ -400,7 +405,7 @@ class Pipeline(abc.ABC, Component):
                 processors,
                 self._counts,
                 self._profile,
-                self._event_failed,
+                self._entering_event_failed if depth == 0 else self._event_failed,
                 is_last_depth=depth == len(depths) - 1,
             )
             for depth, processors in enumerate(depths)

@@ -64,7 +64,7 @@ class Source(Component):
         self._commit_lock = asyncio.Lock()
         self._commit_task: asyncio.Task[None] | None = None
         self._generation = 0
-        self._is_failing = False
+        self._has_failed = False
 
     def _inherit_from_pipeline(self, section: str, config: Mapping[str, Any]) -> None:
         pipeline_section = f"pipeline:{self.Pipeline.Id}"
@@ -114,6 +114,17 @@ class Source(Component):
             Exception: as `process`.
         """
         await self.Pipeline._feeder.process_batch(events, contexts, self, position)
+
+    async def reject(self, error: Exception, event: Event, context: Context | None = None) -> None:
+        """Report something that came in but is no event: a malformed line, say. It goes the way of a failed event.
+
+        That is: `Pipeline.handle_error` may call it soft, and ``on_error`` decides otherwise. The source moves its
+        `position` on afterwards.
+
+        Raises:
+            Exception: `error`, if it is a hard error and the pipeline stops at it.
+        """
+        await self.Pipeline._feeder.reject(error, event, context, self)
 
     # Acknowledging
 
@@ -176,8 +187,8 @@ class Source(Component):
                 # Who failed has said so; what was not committed comes again when the error is cleared.
                 await asyncio.sleep(max(self._commit_interval, _RETRY_COMMIT))
             except Exception as error:
-                self.Pipeline.set_error(None, None, error)
-                await asyncio.sleep(max(self._commit_interval, _RETRY_COMMIT))
+                self.Pipeline._source_failed(self, error)
+                await self.Pipeline._error_cleared()
 
     # The life of the source
 
@@ -215,7 +226,7 @@ class Source(Component):
             return
         if self.Task.done():
             self.Task = loop.create_task(self._run(), name=f"bspump source {self.locate_address()}")
-        elif self._is_failing:
+        elif self._has_failed:
             self.Task.add_done_callback(lambda _: self.restart(loop))
 
     async def main(self) -> None:
@@ -232,12 +243,12 @@ class Source(Component):
                 task.uncancel()
 
     async def _run(self) -> None:
-        self._is_failing = False
+        self._has_failed = False
         try:
             await self.main()
         except Exception as error:
             # The error may be cleared before this task has ended.
-            self._is_failing = True
+            self._has_failed = True
             self.Pipeline._source_failed(self, error)
 
     def _recover(self) -> None:
@@ -254,12 +265,13 @@ class Source(Component):
             self.restart(self.Loop)
 
     async def _rewind_after(self, previous: asyncio.Task[None]) -> None:
-        await _cancel(previous)
+        await _end_of(previous)
         # What `main` did while it was being cancelled does not count.
         self._position = self._committed
         try:
             await self.rewind()
         except Exception as error:
+            self._has_failed = True
             self.Pipeline._source_failed(self, error)
             return
         await self._run()
@@ -340,13 +352,19 @@ class TriggerSource(Source):
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:
-    """Cancel a task and wait for its end, also when the caller is cancelled meanwhile."""
+    """Cancel a task and wait for its end."""
     task.cancel()
-    cancelled = False
+    await asyncio.wait({task})
+
+
+async def _end_of(task: asyncio.Task[None]) -> None:
+    """Cancel a task and wait for its end, whoever cancels the waiting: a ``main`` must not run twice at once."""
+    task.cancel()
+    is_cancelled = False
     while not task.done():
         try:
             await asyncio.wait({task})
         except asyncio.CancelledError:
-            cancelled = True
-    if cancelled:
+            is_cancelled = True
+    if is_cancelled:
         raise asyncio.CancelledError

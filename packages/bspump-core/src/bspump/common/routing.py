@@ -94,9 +94,13 @@ class EventQueue:
             if not future.done():
                 future.set_result(None)
 
+    def has_passed(self) -> bool:
+        """Tell whether every event that was put in has left for good."""
+        return self._passed_total == self._put_total
+
     async def wait_passed(self) -> None:
         """Return when every event that was put in before the call has left for good."""
-        if self._passed_total < self._put_total:
+        if not self.has_passed():
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._passed_waiters.append((self._put_total, future))
             await future
@@ -216,8 +220,22 @@ class InternalSource(RouteTarget):
             self._set_back_pressure(False)
 
     async def checkpoint(self) -> None:
-        """Return when every event that is in the queue at the call has entered the pipeline."""
-        await self.Queue.wait_passed()
+        """Return when every event that is in the queue at the call has entered the pipeline.
+
+        Raises:
+            PipelineError: the pipeline is stopped by an error, so they do not.
+        """
+        if self.Queue.has_passed():
+            return
+        failure = self.Pipeline._failure_future(of_any_error=True)
+        passing = asyncio.ensure_future(self.Queue.wait_passed())
+        try:
+            await asyncio.wait({passing, failure}, return_when=asyncio.FIRST_COMPLETED)
+            if failure.done():
+                failure.result()
+        finally:
+            passing.cancel()
+            self.Pipeline._forget_failure_future(failure)
 
     def rest_get(self) -> dict[str, Any]:
         """Return the description of the source for the REST interface."""
