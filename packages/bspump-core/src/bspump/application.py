@@ -7,6 +7,9 @@ import asyncio
 import contextlib
 import logging
 import signal
+import sys
+import types
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +17,7 @@ import asab
 
 from ._asab import service_of_module
 from ._version import __version__
+from .errors import BSPumpError, ConfigurationError, PluginError
 from .service import BSPumpService
 
 L = logging.getLogger(__name__)
@@ -39,7 +43,8 @@ class BSPumpApplication(asab.Application):
     Description = "BSPump, a real-time stream processor"
 
     def __init__(self, args: Sequence[str] | None = None, web_listen: str | None = None) -> None:
-        self._provide_event_loop()
+        provide_event_loop()
+        sys.excepthook = _say_mistakes_in_a_sentence
         super().__init__(args=list(args) if args is not None else None)
         print(f"BitSwan BSPump version {__version__}", flush=True)
         import asab.metrics
@@ -56,24 +61,6 @@ class BSPumpApplication(asab.Application):
         self.PubSub.subscribe("Application.run!", self._on_run)
         with contextlib.suppress(NotImplementedError, ValueError, AttributeError):  # no such signal on this system
             self.Loop.add_signal_handler(signal.SIGUSR1, self._clear_errors)
-
-    @staticmethod
-    def _provide_event_loop() -> None:
-        """Give asab the current event loop it expects; ``asyncio.run`` leaves none behind."""
-        policy = asyncio.get_event_loop_policy()
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            try:
-                import warnings
-
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore", DeprecationWarning)
-                    loop = policy.get_event_loop()
-                if loop.is_closed():
-                    raise RuntimeError("the current event loop is closed")
-            except RuntimeError:
-                asyncio.set_event_loop(asyncio.new_event_loop())
 
     def _start_web(self, listen: str) -> None:
         # The web server is imported by those who use it.
@@ -101,7 +88,25 @@ class BSPumpApplication(asab.Application):
 
     async def main(self) -> None:
         """Say how many pipelines are ready."""
-        print(f"{len(self.PumpService.Pipelines)} pipeline(s) ready.", flush=True)
+        if not self._stop_counter:
+            print(f"{len(self.PumpService.Pipelines)} pipeline(s) ready.", flush=True)
+
+    async def _ensure_initialization(self) -> None:
+        """Initialise modules and services as asab does, but do not run on when one of them fails at the start."""
+        while self.InitModulesQueue or self.InitServicesQueue:
+            queue = self.InitModulesQueue or self.InitServicesQueue
+            part = queue.pop()
+            try:
+                await part.initialize(self)
+            except BSPumpError as error:
+                self._refuse_to_start(part, error)
+            except Exception as error:
+                L.exception("%s cannot be initialised", type(part).__name__)
+                self._refuse_to_start(part, error)
+
+    def _refuse_to_start(self, part: object, error: Exception) -> None:
+        L.error("The application ends: %s cannot be initialised: %s", type(part).__name__, error)
+        self.stop(exit_code=1)
 
     def _on_run(self, message_type: str) -> None:
         # A stop that was asked for while the application was still starting is not to be lost.
@@ -113,3 +118,30 @@ class BSPumpApplication(asab.Application):
             if pipeline.is_error():
                 L.warning("Clearing the error of pipeline '%s'", pipeline.Id)
                 pipeline.set_error(None, None, None)
+
+
+def provide_event_loop() -> None:
+    """Make sure there is a current event loop, as asab expects; ``asyncio.run`` leaves none behind."""
+    try:
+        asyncio.get_running_loop()
+        return
+    except RuntimeError:
+        pass
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            if not asyncio.get_event_loop_policy().get_event_loop().is_closed():
+                return
+        except RuntimeError:
+            pass
+        asyncio.set_event_loop(asyncio.new_event_loop())
+
+
+def _say_mistakes_in_a_sentence(
+    kind: type[BaseException], error: BaseException, traceback: types.TracebackType | None
+) -> None:
+    """Print a mistake in the configuration or the installation without a traceback."""
+    if isinstance(error, ConfigurationError | PluginError):
+        print(f"error: {error}", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, traceback)

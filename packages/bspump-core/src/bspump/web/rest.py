@@ -6,6 +6,7 @@ import datetime
 import hashlib
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import aiohttp.web
@@ -18,6 +19,9 @@ from .._asab import pump_service, service_of_module
 from .._version import __build__, __version__
 from ..abc.lookup import Lookup
 from ..service import BSPumpService
+
+# Lines KEY=VALUE that whoever built the container image has left
+_MANIFEST = Path("/manifest")
 
 
 def initialize_web(container: Any) -> None:
@@ -96,16 +100,19 @@ class _Handler:
 
     async def manifest(self, request: aiohttp.web.Request) -> aiohttp.web.Response:
         """The versions, and when the application was launched."""
-        launched = datetime.datetime.fromtimestamp(self._app.LaunchTime, datetime.UTC)
         description = {
             "ASAB_VERSION": asab.__version__,
             "BSPUMP_VERSION": __version__,
             "BSPUMP_BUILD": __build__,
             "PYTHON_VERSION": sys.version.split()[0],
-            "LAUNCHED_AT": launched.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "LAUNCHED_AT": _iso(self._app.LaunchTime),
         }
         if "CONTAINER_HOST" in os.environ:
             description["CONTAINER_HOST"] = os.environ["CONTAINER_HOST"]
+        if _MANIFEST.is_file():
+            description["MANIFEST_MTIME"] = _iso(_MANIFEST.stat().st_mtime)
+            pairs = (line.partition("=") for line in _MANIFEST.read_text(encoding="utf-8").splitlines() if "=" in line)
+            description.update({key.strip(): value.strip() for key, _, value in pairs})
         return _json(request, description)
 
     async def metrics(self, request: aiohttp.web.Request) -> aiohttp.web.Response:
@@ -145,6 +152,10 @@ class _Handler:
         if reasons:
             return _json(request, {"status": "not ready", "reasons": reasons}, status=503)
         return _json(request, {"status": "ready"})
+
+
+def _iso(timestamp: float) -> str:
+    return datetime.datetime.fromtimestamp(timestamp, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _json(request: aiohttp.web.Request, data: Any, status: int = 200) -> aiohttp.web.Response:
