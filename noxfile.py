@@ -85,7 +85,7 @@ def types(session: nox.Session) -> None:
         return
     own = [path for name in OWN_CODE if (path := ROOT / name).exists()]
     session.run("mypy", *map(str, [*SOURCES, *own]), env=env)
-    for tests in (folder / "tests" for folder in PROJECTS):
+    for tests in [ROOT / "tests", *(folder / "tests" for folder in PROJECTS)]:
         if any(tests.rglob("*.py")):
             session.run("mypy", str(tests), env=env)
 

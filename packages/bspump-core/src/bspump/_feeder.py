@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from ._types import Context, Event
+from ._types import Context, Contexts, Event
 
 if TYPE_CHECKING:
     from .abc.source import Source
@@ -54,7 +54,7 @@ class Feeder:
     async def process_batch(
         self,
         events: Sequence[Event],
-        contexts: Sequence[Context] | Context | None,
+        contexts: Contexts,
         source: Source | None,
         position: Callable[[int], object] | None,
     ) -> None:
@@ -124,10 +124,12 @@ class Feeder:
             self._yielded = perf_counter()
 
 
-def _contexts(contexts: Sequence[Context] | Context | None, start: int, count: int) -> list[Context]:
+def _contexts(contexts: Contexts, start: int, count: int) -> list[Context]:
     """Return contexts that belong to this chunk alone."""
     if contexts is None:
         return [{} for _ in range(count)]
+    if callable(contexts):
+        return contexts(start, start + count)
     if isinstance(contexts, Mapping):
         return [contexts.copy() for _ in range(count)]
     return [context.copy() for context in contexts[start : start + count]]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import asab
 
 from .._component import Component
-from .._types import Context, Event
+from .._types import Context, Contexts, Event
 from ..errors import PipelineError, ProcessingError
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Source(Component):
     async def process_batch(
         self,
         events: Sequence[Event],
-        contexts: Sequence[Context] | Context | None = None,
+        contexts: Contexts = None,
         *,
         position: Callable[[int], object] | None = None,
     ) -> None:
@@ -106,7 +106,8 @@ class Source(Component):
 
         Args:
             events: the events.
-            contexts: one context for each event, or one that is copied for each, or nothing.
+            contexts: one context for each event; or one that is copied for each; or a function that makes those of the
+                events from an index to before another (they are not copied); or nothing.
             position: gives the position behind the first *n* of the events. When it is there, `position` of the source
                 is kept by this method: exactly, also if an event in the middle stops the pipeline.
 

@@ -109,10 +109,7 @@ class _Handler:
         }
         if "CONTAINER_HOST" in os.environ:
             description["CONTAINER_HOST"] = os.environ["CONTAINER_HOST"]
-        if _MANIFEST.is_file():
-            description["MANIFEST_MTIME"] = _iso(_MANIFEST.stat().st_mtime)
-            pairs = (line.partition("=") for line in _MANIFEST.read_text(encoding="utf-8").splitlines() if "=" in line)
-            description.update({key.strip(): value.strip() for key, _, value in pairs})
+        description.update(_manifest_of_the_image())
         return _json(request, description)
 
     async def metrics(self, request: aiohttp.web.Request) -> aiohttp.web.Response:
@@ -152,6 +149,14 @@ class _Handler:
         if reasons:
             return _json(request, {"status": "not ready", "reasons": reasons}, status=503)
         return _json(request, {"status": "ready"})
+
+
+def _manifest_of_the_image() -> dict[str, str]:
+    if not _MANIFEST.is_file():
+        return {}
+    pairs = (line.partition("=") for line in _MANIFEST.read_text(encoding="utf-8").splitlines() if "=" in line)
+    content = {key.strip(): value.strip() for key, _, value in pairs}
+    return {"MANIFEST_MTIME": _iso(_MANIFEST.stat().st_mtime), **content}
 
 
 def _iso(timestamp: float) -> str:
