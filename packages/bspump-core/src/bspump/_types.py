@@ -12,5 +12,5 @@ Context = dict[str, Any]
 """What travels beside an event. Every event has a context of its own."""
 
 Contexts = Sequence[Context] | Context | Callable[[int, int], list[Context]] | None
-"""The contexts of a batch: one for each event; one that is copied for each; ``f(start, stop)``, which makes new ones for
-the events from `start` to before `stop`; or None for empty ones."""
+"""The contexts of a batch: one for each event; one that is copied for each; ``f(start, stop)``, which makes new ones
+for the events from `start` to before `stop`; or None for empty ones."""

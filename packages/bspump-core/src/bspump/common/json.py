@@ -6,7 +6,6 @@ A batch is parsed at once, as one array of all its lines; only if that fails the
 from __future__ import annotations
 
 import json
-import re
 import secrets
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -27,37 +26,42 @@ _SEPARATOR = secrets.token_hex(8)
 _SEPARATOR_BYTES = f',"{_SEPARATOR}",'.encode()
 _SEPARATOR_STR = f',"{_SEPARATOR}",'
 
-# orjson makes floats of integers beyond 64 bits; the standard library does not.
-_LONG_NUMBER_BYTES = re.compile(rb"[0-9]{19}")
-_LONG_NUMBER_STR = re.compile(r"[0-9]{19}")
+# orjson makes floats of integers beyond 64 bits; the standard library does not. So many digits in a row are left to it.
+_LONG_NUMBER = b"0" * 19
+_DIGITS_TO_ZERO = bytes(ord("0") if chr(code).isdigit() and code < 128 else ord(" ") for code in range(256))
+
+
+def _may_have_long_number(text: bytes) -> bool:
+    # Several times as fast as a regular expression.
+    return text.translate(_DIGITS_TO_ZERO).find(_LONG_NUMBER) >= 0
 
 
 def parse_json(event: str | bytes) -> Any:
-    """Parse as the standard library does, faster where the result is the same."""
-    pattern: re.Pattern[Any] = _LONG_NUMBER_STR if isinstance(event, str) else _LONG_NUMBER_BYTES
-    if pattern.search(event) is None:
-        try:
-            return orjson.loads(event)
-        except orjson.JSONDecodeError:
-            pass  # NaN, Infinity and lone surrogates are understood by the standard library only
+    """Parse one JSON text as the standard library does, faster where the result is the same.
+
+    Raises:
+        json.JSONDecodeError: the text is no JSON.
+    """
+    try:
+        data = event.encode() if isinstance(event, str) else event
+        if not _may_have_long_number(data):
+            return orjson.loads(data)
+    except (UnicodeEncodeError, orjson.JSONDecodeError):
+        pass  # NaN, Infinity and lone surrogates are understood by the standard library only
     return json.loads(event)
 
 
 def parse_json_batch(events: list[Event]) -> list[Any] | None:
-    """Parse a batch at once. None: it has to be parsed one by one."""
+    """Parse JSON texts, all ``str`` or all ``bytes``, at once. None: they have to be parsed one by one."""
     try:
-        joined: bytes | str
-        long_number: re.Match[str] | re.Match[bytes] | None
         if isinstance(events[0], str):
-            joined = f"[{_SEPARATOR_STR.join(events)}]"
-            long_number = _LONG_NUMBER_STR.search(joined)
+            joined = f"[{_SEPARATOR_STR.join(events)}]".encode()
         else:
             joined = b"[" + _SEPARATOR_BYTES.join(events) + b"]"
-            long_number = _LONG_NUMBER_BYTES.search(joined)
-        if long_number is not None:
+        if _may_have_long_number(joined):
             return None
         values: list[Any] = orjson.loads(joined)
-    except (TypeError, orjson.JSONDecodeError):
+    except (TypeError, UnicodeEncodeError, orjson.JSONDecodeError):
         return None
     if len(values) != 2 * len(events) - 1 or values[1::2].count(_SEPARATOR) != len(events) - 1:
         return None
