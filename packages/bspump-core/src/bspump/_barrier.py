@@ -5,7 +5,7 @@ that the generator at the depth's end has under way; after that, everything that
 depth. Then it goes on in the pipelines that routers, tees and dead letters feed. Nothing is stopped meanwhile.
 
 A walk that comes to a pipeline it is already in (pipelines that feed each other in a circle) goes once more around
-until no event has taken the way back during a whole round; the intake of the circle pauses for that time.
+until no event has moved during a whole round; the intake of the circle, and of all that feed it, pauses meanwhile.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ async def _walk_from(walk: Walk, pipeline: Pipeline) -> None:
 
 @contextlib.contextmanager
 def _paused_intake(pipelines: set[Pipeline]) -> Iterator[None]:
-    paused = list(pipelines)
+    paused = pipelines.union(*(pipeline._feeders.all() for pipeline in pipelines))
     for pipeline in paused:
         pipeline._pause_intake()
     try:

@@ -41,7 +41,7 @@ class Feeder:
     async def process(self, event: Event, context: Context | None, source: Source | None) -> None:
         """Let one event through the first depth."""
         pipeline = self._pipeline
-        if not pipeline._may_enter(source):
+        if not pipeline._is_ready or pipeline._intake_pauses:
             await pipeline._wait_for_entry(source)
         pipeline._counts.entered += 1
         self.origin = source

@@ -33,6 +33,8 @@ class LifeCycle:
         self.is_running = False
         self.takes_events = False
         self.has_stopped = False
+        self.is_durable = False
+        """Whether the last stop made everything durable."""
 
     # Starting
 
@@ -60,6 +62,7 @@ class LifeCycle:
             raise ConfigurationError(problem)
         self.is_running = True
         self.has_stopped = False
+        self.is_durable = False
         self._is_stopping = False
         pipeline.publish("bspump.pipeline.start!")
         self._open_and_go()
@@ -152,6 +155,7 @@ class LifeCycle:
                     for source in pipeline.Sources:
                         if source.is_acknowledged:
                             await source.commit_now()
+            self.is_durable = True
         except TimeoutError:
             self._say_unfinished(f"it was not finished within {self._stop_timeout:g} seconds")
         except ProcessingError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 from collections.abc import Callable, Coroutine
 from types import TracebackType
@@ -17,6 +18,8 @@ from ..service import BSPumpService
 
 T = TypeVar("T")
 
+_OWN_SECTIONS = ("pipeline:", "connection:", "lookup:", "lookupprovider:", "matrix:")
+
 
 class PumpRunner:
     """An application of its own with a fresh event loop; at the end of the ``with`` block nothing of it is left.
@@ -28,8 +31,9 @@ class PumpRunner:
 
     def __init__(self, arguments: list[str] | None = None, **options: Any) -> None:
         asab.Config.add_defaults({"general": {"watchdog_threshold": "0"}})
-        # asab would keep the sections of an earlier application.
-        self._sections = {section: asab.Config.items(section, raw=True) for section in asab.Config.sections()}
+        self._had_web = asab.Config.has_section("web")
+        self._defaults = copy.deepcopy(asab.Config._default_values)
+        self._configured: list[tuple[str, str, str | None]] = []
         self._handlers = list(logging.getLogger().handlers)
         self._loop = asyncio.new_event_loop()
         asyncio.set_event_loop(self._loop)
@@ -49,6 +53,7 @@ class PumpRunner:
         if not asab.Config.has_section(section):
             asab.Config.add_section(section)
         for key, value in options.items():
+            self._configured.append((section, key, asab.Config.get(section, key, raw=True, fallback=None)))
             asab.Config.set(section, key, str(value))
 
     def run(
@@ -85,10 +90,20 @@ class PumpRunner:
         for handler in list(root.handlers):
             if handler not in self._handlers:
                 root.removeHandler(handler)
+        self._restore_configuration()
+
+    def _restore_configuration(self) -> None:
+        # asab's configuration is one for the process; what asab's own modules added to it stays.
+        asab.Config._default_values.clear()
+        asab.Config._default_values.update(self._defaults)
+        for section, key, value in reversed(self._configured):
+            if value is None:
+                asab.Config.remove_option(section, key)
+            else:
+                asab.Config.set(section, key, value)
         for section in asab.Config.sections():
-            asab.Config.remove_section(section)
-        for section, items in self._sections.items():
-            self.configure(section, **dict(items))
+            if section.startswith(_OWN_SECTIONS) or (section == "web" and not self._had_web):
+                asab.Config.remove_section(section)
 
     async def _cancel_tasks(self) -> None:
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
