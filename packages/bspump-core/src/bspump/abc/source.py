@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import asab
@@ -86,14 +86,15 @@ class Source(Component):
 
     # Emitting events
 
-    async def process(self, event: Event, context: Context | None = None) -> None:
-        """Hand one event to the pipeline, waiting until it is ready.
+    def process(self, event: Event, context: Context | None = None) -> Coroutine[Any, Any, None]:
+        """Hand one event to the pipeline, waiting until it is ready. To be awaited.
 
         Raises:
             Exception: what a processor raised, if it is a hard error and the pipeline stops at it (``on_error``).
                 The source fails gracefully when it lets the exception through.
         """
-        await self.Pipeline._feeder.process(event, context, self)
+        # Not a coroutine function itself: a coroutine within a coroutine would cost a tenth of the throughput.
+        return self.Pipeline._feeder.process(event, context, self)
 
     async def process_batch(
         self,
