@@ -101,6 +101,15 @@ class Options:
             return value
         return str(self._problem(key, f"is none of {', '.join(allowed)}"))
 
+    def text_encoding(self, key: str) -> str:
+        """Return the value if it is the name of a text encoding."""
+        name = str(self._config[key]).strip()
+        try:
+            "".encode(name)
+        except LookupError:
+            return str(self._problem(key, "is no known text encoding (such as utf-8)"))
+        return name
+
     def refuse(self, key: str, expectation: str) -> None:
         """Record that the value of `key` cannot be used, `expectation` completing "<value> ..."."""
         self._problem(key, expectation)

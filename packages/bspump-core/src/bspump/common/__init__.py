@@ -9,6 +9,9 @@ from .aggregator import (
     ListEventAggregationStrategy,
     StringAggregationStrategy,
 )
+from .bytes import BytesToStringParser, StringToBytesParser
+from .flatten import FlattenDictProcessor
+from .hexlify import HexlifyProcessor
 from .iterator import IteratorGenerator, IteratorSource
 from .json import (
     DictToJsonBytesParser,
@@ -17,6 +20,14 @@ from .json import (
     JsonToDictParser,
     StdDictToJsonParser,
     StdJsonToDictParser,
+)
+from .mapping import (
+    MappingItemsGenerator,
+    MappingItemsProcessor,
+    MappingKeysGenerator,
+    MappingKeysProcessor,
+    MappingValuesGenerator,
+    MappingValuesProcessor,
 )
 from .null import NullSink
 from .print import (
@@ -29,13 +40,18 @@ from .print import (
 )
 from .routing import DirectSource, InternalSource, RouterMixIn, RouterProcessor, RouterSink
 from .tee import TeeProcessor, TeeSource
+from .time import TimeZoneNormalizer
+from .transform import MappingTransformator
 
 __all__ = [
     "AggregationStrategy",
     "Aggregator",
+    "BytesToStringParser",
     "DictToJsonBytesParser",
     "DictToJsonParser",
     "DirectSource",
+    "FlattenDictProcessor",
+    "HexlifyProcessor",
     "InternalSource",
     "IteratorGenerator",
     "IteratorSource",
@@ -43,6 +59,13 @@ __all__ = [
     "JsonToDictParser",
     "ListAggregationStrategy",
     "ListEventAggregationStrategy",
+    "MappingItemsGenerator",
+    "MappingItemsProcessor",
+    "MappingKeysGenerator",
+    "MappingKeysProcessor",
+    "MappingTransformator",
+    "MappingValuesGenerator",
+    "MappingValuesProcessor",
     "NullSink",
     "PPrintContextProcessor",
     "PPrintProcessor",
@@ -56,6 +79,8 @@ __all__ = [
     "StdDictToJsonParser",
     "StdJsonToDictParser",
     "StringAggregationStrategy",
+    "StringToBytesParser",
     "TeeProcessor",
     "TeeSource",
+    "TimeZoneNormalizer",
 ]

@@ -5,6 +5,7 @@ A batch is parsed at once, as one array of all its lines; only if that fails the
 
 from __future__ import annotations
 
+import codecs
 import json
 import secrets
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ import orjson
 from .._types import Context, Event
 from ..abc.processor import Processor
 from ..errors import ProcessingError
+from ._expect import wrong_type
 
 if TYPE_CHECKING:
     from ..pipeline import Pipeline
@@ -78,7 +80,7 @@ class StdJsonToDictParser(Processor):
     def process(self, context: Context, event: Event) -> Event:
         """Parse one event."""
         if not isinstance(event, str | bytes | bytearray):
-            raise ProcessingError(f"{self!r} got {type(event).__name__}, but expects JSON as str or bytes")
+            raise wrong_type(self, event, "JSON as str or bytes")
         value = parse_json(bytes(event) if isinstance(event, bytearray) else event)
         if value is None:
             raise ProcessingError(f"{self!r} got the JSON value null, which cannot be an event")
@@ -120,13 +122,9 @@ class DictToJsonBytesParser(Processor):
         config: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(app, pipeline, id=id, config=config)
-        self._encoding = str(self.Config["encoding"])
-        self._is_utf8 = self._encoding.lower().replace("_", "-") in ("utf-8", "utf8")
         with self.options() as options:
-            try:
-                "".encode(self._encoding)
-            except LookupError:
-                options.refuse("encoding", "is no known text encoding")
+            self._encoding = options.text_encoding("encoding")
+        self._is_utf8 = codecs.lookup(self._encoding).name == "utf-8"
 
     def process(self, context: Context, event: Event) -> bytes:
         """Serialise one event."""

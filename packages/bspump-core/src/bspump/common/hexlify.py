@@ -1,0 +1,23 @@
+"""Bytes as hexadecimal digits."""
+
+from __future__ import annotations
+
+import binascii
+
+from .._types import Context, Event
+from ..abc.processor import Processor
+from ._expect import wrong_type
+
+
+class HexlifyProcessor(Processor):
+    """Makes hexadecimal digits, as bytes, of bytes."""
+
+    def process(self, context: Context, event: Event) -> bytes:
+        """Convert one event."""
+        if not isinstance(event, bytes | bytearray | memoryview):
+            raise wrong_type(self, event, "bytes")
+        return binascii.hexlify(event)
+
+    def process_batch(self, contexts: list[Context], events: list[Event]) -> tuple[list[Context], list[Event]]:
+        """Convert a batch."""
+        return contexts, [bytes.hex(event).encode("ascii") for event in events]
