@@ -1,0 +1,138 @@
+"""The base of the sources that make their events of lines: read ahead by blocks, in a thread, handed on in batches."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+from bspump import Context
+
+from ._batches import Batch, BatchReader, LineParser
+from ._input_file import InputFile, file_errors
+from ._lines import Format, LineReader
+from ._positions import FilePosition
+from ._progress import Visit
+from .fileabcsource import FileABCSource, resumes
+
+
+class LineBasedSource(FileABCSource):
+    """Makes events of the lines of files. Derive from it and override `make_parser`.
+
+    A run that was killed, or an error that was cleared, goes on at the line that was committed.
+
+    The context of an event has the keys ``filename``, the original path, and ``line``, the number of the event's
+    first line, counted from 1.
+
+    Options:
+        line_limit: the most bytes that a line, or an event of several lines, may have; a file with more fails.
+    """
+
+    ConfigDefaults: dict[str, Any] = {
+        "line_limit": "64MB",
+    }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        with self.options() as options:
+            self._line_limit = options.size("line_limit")
+            if self.encoding is not None and "b" in self.mode and not self._decodes:
+                options.refuse("encoding", "needs mode = r; bytes are passed on as they are in the file")
+
+    _decodes = False
+    """Whether the source decodes its files whatever the mode."""
+
+    def make_parser(self, reader: LineReader) -> LineParser:
+        """Return the parser of a new file. Called in a thread."""
+        raise NotImplementedError(f"{self.__class__.__name__} does not override make_parser()")
+
+    @property
+    def _format(self) -> Format:
+        is_text = self._decodes or "b" not in self.mode
+        return Format(
+            newline=self.newline,
+            encoding=(self.encoding or "utf-8") if is_text else None,
+            errors=self._encoding_errors,
+            line_limit=self._line_limit,
+        )
+
+    @resumes
+    async def read(self, filename: str, f: Any) -> None:
+        """Read a file from its committed place to its end."""
+        visit = self._visit
+        if visit is None:
+            raise RuntimeError(f"{self!r}: read() is called by cycle(), which has opened the file")
+        content: BinaryIO = getattr(f, "buffer", f)
+        with file_errors():
+            reader = await self._in_thread(self._make_reader, visit.file, content)
+        await self._emit_all(visit, reader.read)
+        await self._emit_all(visit, _once(lambda: self._end_blocking(visit.file, reader)))
+        visit.file.place = reader.place
+
+    def _make_reader(self, file: InputFile, content: BinaryIO) -> BatchReader:
+        return BatchReader(file.path, content, file.place, self._format, self.make_parser)
+
+    def _end_blocking(self, file: InputFile, reader: BatchReader) -> Batch | None:
+        """Return what stands behind the last newline, if it is complete."""
+        file.note_end(is_exact=True)
+        if not reader.has_rest:
+            return None
+        # The end of a compressed stream is one; behind the last line of a plain file more may come at any time.
+        if file.codec is None and not file.is_settled(self._settle):
+            file.is_waiting = True
+            return None
+        return reader.flush(with_remainder=True)
+
+    async def _emit_all(self, visit: Visit, produce: Callable[[], Batch | None]) -> None:
+        """Hand on batch after batch; the next one is produced in the thread meanwhile."""
+        ahead = self._submit(produce)
+        try:
+            while True:
+                with file_errors():
+                    batch = await ahead
+                if batch is None:
+                    break
+                ahead = self._submit(produce)
+                await self._emit(visit, batch)
+        finally:
+            # The thread finishes it before it does anything else for the source; nobody needs the result.
+            ahead.add_done_callback(_see)
+
+    async def _emit(self, visit: Visit, batch: Batch) -> None:
+        start = 0
+        for rejection in batch.rejections:
+            await self._emit_events(visit, batch, start, rejection.before)
+            context = {"filename": batch.filename, "line": batch.start.line + 1 + rejection.line}
+            await self.reject(rejection.error, rejection.event, context)
+            visit.file.place = batch.place_behind_line(rejection.end)
+            self.position = visit.position(visit.file.place)
+            start = rejection.before
+        await self._emit_events(visit, batch, start, len(batch.events))
+        if batch.failure is not None:
+            raise batch.failure
+
+    async def _emit_events(self, visit: Visit, batch: Batch, start: int, stop: int) -> None:
+        """Hand on a part of the events of a batch."""
+        if start == stop:
+            return
+
+        def contexts(first: int, last: int) -> list[Context]:
+            return batch.contexts(start + first, start + last)
+
+        def position(count: int) -> FilePosition:
+            place = visit.file.place = batch.place_behind_event(start + count)
+            return visit.position(place)
+
+        events = batch.events if stop - start == len(batch.events) else batch.events[start:stop]
+        await self.process_batch(events, contexts, position=position)
+
+
+def _once(produce: Callable[[], Batch | None]) -> Callable[[], Batch | None]:
+    """Return a function that produces a batch when called for the first time, and nothing after that."""
+    calls = iter([produce])
+    return lambda: next(calls, lambda: None)()
+
+
+def _see(future: asyncio.Future[Any]) -> None:
+    if not future.cancelled():
+        future.exception()

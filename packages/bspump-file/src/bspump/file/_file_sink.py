@@ -1,0 +1,309 @@
+"""The base of the sinks that append events to files."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import concurrent.futures
+import dataclasses
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import asab
+
+from bspump import Context, Event
+from bspump.abc.sink import Sink
+
+from ._compression import CODECS, codec_of
+from ._output import OutputFile, Rotation, end_of_last_line
+
+if TYPE_CHECKING:
+    from bspump import Pipeline
+
+T = TypeVar("T")
+
+_SHORTEST_PAUSE = 0.1
+_LONGEST_PAUSE = 5.0
+
+
+@dataclasses.dataclass(slots=True)
+class _Job:
+    """Something for the thread to do, in its turn."""
+
+    done: asyncio.Future[None]
+    writes: dict[str, list[bytes]] = dataclasses.field(default_factory=dict)
+    rotate: Callable[[OutputFile], None] | None = None
+
+
+class AppendingSink(Sink):
+    """Appends events to files. Derive from it and override `serialise`.
+
+    Events are collected for a moment and written in a thread. What `checkpoint` has returned for is on disk (fsync):
+    it survives a crash of the process and of the machine. A disk that is full, or a file that cannot be written for
+    another reason, is reported once; it is tried again until it works, and meanwhile the pipeline waits as soon as the
+    buffer is full. At no time a half event is left in a file for good: what was not written as a whole is cut off.
+
+    An existing file is appended to. If its last line has no end, since the run before was killed, that line is cut
+    off; its event was never acknowledged and comes again.
+
+    To write to several files, override `get_file_name`.
+
+    Options:
+        path: the file. Missing folders are created.
+        append: whether to append to a file that is there already; with ``no`` each run begins it anew.
+        compression: ``auto`` (by the suffix: .gz, .bz2, .xz, .lzma, .zst), ``none``, or the name of a format. What is
+            in the file is a complete archive after every write.
+        buffer_size: how many bytes are collected for one write.
+        buffer_limit: the number of bytes waiting to be written at which the pipeline is throttled.
+        flush_interval: how long an event waits to be written, in seconds.
+        max_open_files: how many files are kept open; beyond that, the one not used for longest is closed.
+        rotate_size: the size in bytes at which the file gets its final name, ``<name>-<time>.<n>.<suffix>``, and a
+            new one is begun; 0 for never.
+        rotate_every: how often this happens, such as ``1h``: at each multiple of that time (UTC); 0 for never.
+    """
+
+    ConfigDefaults: dict[str, Any] = {
+        "path": "",
+        "append": True,
+        "compression": "auto",
+        "encoding": "utf-8",
+        "buffer_size": "1MB",
+        "buffer_limit": "16MB",
+        "flush_interval": 1.0,
+        "max_open_files": 64,
+        "rotate_size": 0,
+        "rotate_every": 0,
+    }
+
+    def __init__(
+        self,
+        app: asab.Application,
+        pipeline: Pipeline,
+        id: str | None = None,
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(app, pipeline, id=id, config=config)
+        with self.options() as options:
+            self._path = options.text("path")
+            self._append = options.boolean("append")
+            self._compression = options.choice("compression", ("auto", "none", *CODECS))
+            self._encoding = options.text("encoding") or "utf-8"
+            try:
+                "".encode(self._encoding)
+            except LookupError:
+                options.refuse("encoding", "is no known text encoding")
+            self._buffer_size = options.size("buffer_size")
+            self._high = options.size("buffer_limit")
+            self._flush_interval = options.seconds("flush_interval")
+            self._max_open_files = options.integer("max_open_files", minimum=1)
+            self._rotation = Rotation(options.size("rotate_size"), options.seconds("rotate_every"))
+            if not self._path and not self._names_vary:
+                options.refuse("path", "is empty; it has to be the file to write to")
+        self._collected: dict[str, list[bytes]] = {}
+        self._collected_bytes = 0
+        self._unwritten = 0
+        self._holds = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._jobs: collections.deque[_Job] = collections.deque()
+        self._unfinished: set[asyncio.Future[None]] = set()
+        self._writer: asyncio.Task[None] | None = None
+        self._rotator: asyncio.Task[None] | None = None
+        self._thread: concurrent.futures.ThreadPoolExecutor | None = None
+        self._outputs: collections.OrderedDict[str, OutputFile] = collections.OrderedDict()
+        self._begun: set[str] = set()
+        self._headers: dict[str, bytes] = {}
+        self._failing_since: float | None = None
+
+    # For the author of a sink
+
+    def get_file_name(self, context: Context, event: Event) -> str:
+        """Return the file that an event is written to: the option ``path``. Override it to write to several."""
+        return self._path
+
+    def serialise(self, path: str, events: Sequence[Event]) -> bytes:
+        """Return the bytes that are appended to a file for some events; each event is whole lines.
+
+        Raises:
+            ProcessingError: one of them cannot be written.
+        """
+        raise NotImplementedError(f"{self.__class__.__name__} does not override serialise()")
+
+    def find_end(self, fd: int) -> int:
+        """Return the length of the part of an existing file that is whole events. Called in a thread."""
+        return end_of_last_line(fd, "\n".encode(self._encoding))
+
+    @property
+    def _names_vary(self) -> bool:
+        return type(self).get_file_name is not AppendingSink.get_file_name
+
+    # Events come in
+
+    def process(self, context: Context, event: Event) -> None:
+        """Take an event."""
+        self.process_batch([context], [event])
+
+    def process_batch(self, contexts: list[Context], events: list[Event]) -> None:
+        """Take events."""
+        if not self._names_vary:
+            self._collect(self._path, self.serialise(self._path, events))
+            return
+        groups: dict[str, list[Event]] = {}
+        for context, event in zip(contexts, events, strict=True):
+            groups.setdefault(self.get_file_name(context, event), []).append(event)
+        # If one event cannot be serialised, nothing of the batch is taken.
+        serialised = [(path, self.serialise(path, group)) for path, group in groups.items()]
+        for path, data in serialised:
+            self._collect(path, data)
+
+    def _collect(self, path: str, data: bytes) -> None:
+        self._collected.setdefault(path, []).append(data)
+        self._collected_bytes += len(data)
+        self._unwritten += len(data)
+        if self._collected_bytes >= self._buffer_size:
+            self._cut()
+        elif self._timer is None:
+            self._timer = self.Loop.call_later(self._flush_interval, self._cut)
+        if self._unwritten >= self._high and not self._holds:
+            self._holds = True
+            self.Pipeline.throttle(self)
+
+    def _cut(self) -> None:
+        """Hand over what was collected."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._collected:
+            self._enqueue(writes=self._collected)
+            self._collected = {}
+            self._collected_bytes = 0
+
+    def _enqueue(
+        self, writes: dict[str, list[bytes]] | None = None, rotate: Callable[[OutputFile], None] | None = None
+    ) -> None:
+        done: asyncio.Future[None] = self.Loop.create_future()
+        self._unfinished.add(done)
+        self._jobs.append(_Job(done, writes or {}, rotate))
+        if self._writer is None or self._writer.done():
+            self._writer = self.Loop.create_task(self._work(), name=f"bspump writer {self.locate_address()}")
+
+    # Events go out
+
+    async def _work(self) -> None:
+        while self._jobs:
+            job = self._jobs.popleft()
+            for path, parts in job.writes.items():
+                await self._write(path, parts)
+            if job.rotate is not None:
+                await self._until_it_works("", self._rotate_blocking, job.rotate)
+            self._unfinished.discard(job.done)
+            job.done.set_result(None)
+
+    async def _write(self, path: str, parts: list[bytes]) -> None:
+        # Without rotation by size, fewer and larger writes.
+        pieces = parts if self._rotation.size else [b"".join(parts)]
+        for piece in pieces:
+            cut = await self._until_it_works(path, self._write_blocking, path, piece)
+            if cut:
+                message = "%r: the last %d byte(s) of '%s' were no whole event, left by a run that was killed: cut off"
+                self.Pipeline.L.warning(message, self, cut, path)
+            self._unwritten -= len(piece)
+            if self._holds and self._unwritten <= self._high // 2:
+                self._holds = False
+                self.Pipeline.throttle(self, False)
+
+    async def _until_it_works(self, path: str, function: Callable[..., T], *arguments: object) -> T:
+        pause = _SHORTEST_PAUSE
+        while True:
+            try:
+                result = await self._in_thread(function, *arguments)
+            except OSError as error:
+                if self._failing_since is None:
+                    self._failing_since = time.monotonic()
+                    what = f"{error.strerror or error} ('{error.filename or path}')"
+                    self.Pipeline.L.error("%r cannot write and tries again until it can: %s", self, what)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+                continue
+            if self._failing_since is not None:
+                seconds = time.monotonic() - self._failing_since
+                self.Pipeline.L.warning("%r can write again, after %.1f seconds; nothing was lost", self, seconds)
+                self._failing_since = None
+            return result
+
+    async def _in_thread(self, function: Callable[..., T], *arguments: object) -> T:
+        if self._thread is None:
+            self._thread = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix=f"bspump {self.Id}")
+        return await self.Loop.run_in_executor(self._thread, lambda: function(*arguments))
+
+    def _write_blocking(self, path: str, data: bytes) -> int:
+        return self._output(path).write(self._headers.get(path, b""), data)
+
+    def _output(self, path: str) -> OutputFile:
+        output = self._outputs.get(path)
+        if output is None:
+            while len(self._outputs) >= self._max_open_files:
+                oldest = next(iter(self._outputs))
+                self._outputs[oldest].close()
+                del self._outputs[oldest]
+            codec = codec_of(path, self._compression)
+            truncate = not self._append and path not in self._begun
+            output = OutputFile(path, codec, self._rotation, self.find_end, truncate=truncate)
+            self._outputs[path] = output
+            self._begun.add(path)
+        self._outputs.move_to_end(path)
+        return output
+
+    def _rotate_blocking(self, rotate: Callable[[OutputFile], None]) -> None:
+        for output in self._outputs.values():
+            rotate(output)
+
+    async def _rotate_in_time(self) -> None:
+        while True:
+            await asyncio.sleep(self._rotation.until_next(time.time()))
+            self._cut()
+            self._enqueue(rotate=OutputFile.rotate_in_time)
+
+    # The delivery contract
+
+    async def open(self) -> None:
+        """Begin to rotate by time."""
+        if self._rotation.seconds:
+            self._rotator = self.Loop.create_task(self._rotate_in_time(), name=f"bspump rotate {self.Id}")
+
+    async def checkpoint(self) -> None:
+        """Write what was taken so far and make it durable."""
+        self._cut()
+        pending = list(self._unfinished)
+        if pending:
+            await asyncio.wait(pending)
+        if self._outputs:
+            await self._in_thread(self._sync_blocking)
+
+    def _sync_blocking(self) -> None:
+        for output in self._outputs.values():
+            output.sync()
+
+    async def close(self) -> None:
+        """Close the files. What was not written was not acknowledged."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in (self._writer, self._rotator):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait({task})
+        if self._unwritten:
+            self.Pipeline.L.warning("%r ends with %d byte(s) not written", self, self._unwritten)
+        if self._thread is not None:
+            try:
+                await self._in_thread(self._close_blocking)
+            finally:
+                self._thread.shutdown(wait=False)
+                self._thread = None
+
+    def _close_blocking(self) -> None:
+        try:
+            for output in self._outputs.values():
+                output.close()
+        finally:
+            self._outputs.clear()

@@ -1,0 +1,171 @@
+"""Reading a file by large blocks and splitting these into lines."""
+
+from __future__ import annotations
+
+import codecs
+import io
+from typing import BinaryIO, NamedTuple
+
+from ._input_file import FileError
+from ._positions import Place
+
+BLOCK = 1 << 20
+_LONGEST_MARK = 4
+
+_NEWLINE_NAMES = {"": "", "lf": "\n", "cr": "\r", "crlf": "\r\n", "\\n": "\n", "\\r": "\r", "\\r\\n": "\r\n"}
+# The byte order marks by the encodings that have them; the longer ones first, since one begins with the other.
+_MARKS = {
+    "utf-8": ((codecs.BOM_UTF8, "utf-8"),),
+    "utf-32": ((codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be")),
+    "utf-16": ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")),
+}
+_UNMARKED = {"utf-16": "utf-16-le", "utf-32": "utf-32-le"}
+_WIDTHS = {"utf-16": 2, "utf-32": 4}
+
+
+def newline_of(option: str) -> str | None:
+    """Return the newline that an option stands for: the characters, their escapes, or lf, crlf, cr. None: neither."""
+    if option in ("\n", "\r", "\r\n"):
+        return option
+    return _NEWLINE_NAMES.get(option.strip().lower())
+
+
+class Format(NamedTuple):
+    """How the lines of a kind of file are told apart and decoded."""
+
+    newline: str = "\n"
+    """What ends a line; "" means what the file itself uses."""
+    encoding: str | None = None
+    """None: the lines stay bytes."""
+    errors: str = "strict"
+    line_limit: int = 1 << 26
+    """The most bytes that a line, or an event of several lines, may have."""
+
+
+class LineReader:
+    """The lines of one file, from a place on. Methods block.
+
+    Args:
+        content: the file, at its beginning.
+        place: the place to begin at.
+        form: how to split it.
+
+    Attributes:
+        codec: the encoding as it is after the byte order mark was seen, or None.
+        start: the place behind the byte order mark.
+        place: the place that the reader began at.
+        remainder: what stands behind the last newline so far.
+        first_block: the beginning of the file, for those who need it wherever they begin to read.
+    """
+
+    def __init__(self, content: BinaryIO, place: Place, form: Format) -> None:
+        self._content = content
+        self._form = form
+        self._error: Exception | None = None
+        first = self._read_block()
+        self.codec, mark = _encoding(first[:_LONGEST_MARK], form.encoding)
+        self._width = next((width for name, width in _WIDTHS.items() if (self.codec or "").startswith(name)), 1)
+        self.newline = (_newline_in(first) if form.newline == "" else form.newline).encode(self.codec or "ascii")
+        self.start = Place(mark, 0)
+        self.place = max(place, self.start)
+        self.remainder = b""
+        self._line = self.place.line
+        self.first_block = first[mark:]
+        self._next: bytes | None = self._skip(first, self.place.offset)
+
+    def _skip(self, first: bytes, offset: int) -> bytes:
+        if offset <= len(first):
+            return first[offset:]
+        if self._content.seekable():
+            self._content.seek(offset)
+            return b""
+        passed = len(first)
+        while passed < offset:
+            data = self._content.read(min(BLOCK, offset - passed))
+            if not data:
+                raise FileError(f"ends after {passed} bytes, in front of the place up to which it was read ({offset})")
+            passed += len(data)
+        return b""
+
+    def read(self) -> list[bytes] | None:
+        """Return the next whole lines, each with its newline; None at the end of the file as it is now."""
+        while True:
+            data = self._next or self._read_block()
+            self._next = None
+            if not data:
+                return None
+            data = self.remainder + data if self.remainder else data
+            lines = self.split(data)
+            self.remainder = b"" if not lines or lines[-1].endswith(self.newline) else lines.pop()
+            if len(self.remainder) > self._form.line_limit:
+                raise FileError(f"line {self._line + len(lines) + 1} is longer than line_limit")
+            if lines:
+                self._line += len(lines)
+                return lines
+
+    def split(self, data: bytes) -> list[bytes]:
+        """Split bytes into lines that keep their newline; the last one may have none."""
+        if self._width > 1:
+            return _split_wide(data, self.newline, self._width)
+        if self.newline == b"\n":
+            return io.BytesIO(data).readlines()
+        lines = [part + self.newline for part in data.split(self.newline)]
+        last = lines.pop().removesuffix(self.newline)
+        return [*lines, last] if last else lines
+
+    def _read_block(self) -> bytes:
+        """Return up to a block; what comes before a damaged part of the file is returned before the error is raised."""
+        if self._error is not None:
+            raise self._error
+        parts: list[bytes] = []
+        missing = BLOCK
+        while missing > 0:
+            try:
+                part = self._read_some(missing)
+            except (OSError, EOFError) as error:
+                if not parts:
+                    raise
+                self._error = error
+                break
+            if not part:
+                break
+            parts.append(part)
+            missing -= len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _read_some(self, size: int) -> bytes:
+        read: object = getattr(self._content, "read1", None)
+        return bytes(read(size)) if callable(read) else self._content.read(size)
+
+
+def _encoding(head: bytes, encoding: str | None) -> tuple[str | None, int]:
+    """Return the encoding without byte order mark, and the length of the mark."""
+    if encoding is None:
+        return None, 0
+    name = codecs.lookup(encoding).name.removesuffix("-sig")
+    for mark, codec in _MARKS.get(name, ()):
+        if head.startswith(mark):
+            return codec, len(mark)
+    return _UNMARKED.get(name, name), 0
+
+
+def _newline_in(data: bytes) -> str:
+    return "\r" if b"\r" in data and b"\n" not in data else "\n"
+
+
+def _split_wide(data: bytes, newline: bytes, width: int) -> list[bytes]:
+    """Split at newlines that begin at a multiple of the width of a character."""
+    lines: list[bytes] = []
+    start = 0
+    at = data.find(newline)
+    while at >= 0:
+        if at % width:
+            at = data.find(newline, at + 1)
+            continue
+        end = at + len(newline)
+        lines.append(data[start:end])
+        start = end
+        at = data.find(newline, start)
+    if start < len(data):
+        lines.append(data[start:])
+    return lines

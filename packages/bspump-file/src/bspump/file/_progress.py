@@ -1,0 +1,139 @@
+"""From reading to committing: which files a source has visited, and what becomes of them once that is durable."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from pathlib import Path
+
+from ._input_file import FAILED, PROCESSED, InputFile, Outcome
+from ._positions import Entry, FilePosition, Place, PositionStore
+
+# How many files that are read, but not committed, are kept open and locked. Beyond that only the names of the earliest
+# say that they are taken.
+_MOST_OPEN = 256
+
+
+@dataclasses.dataclass(slots=True)
+class Visit:
+    """The reading of one file from one place on."""
+
+    number: int
+    file: InputFile
+    place: Place
+    outcome: Outcome | None = None
+    """How it ended; None while it goes on."""
+
+    def position(self, place: Place, *, is_end: bool = False) -> FilePosition:
+        """Return the position of the source at a place of the file."""
+        return FilePosition(self.file.path, place.offset, place.line, self.number, is_end)
+
+
+class Progress:
+    """The visits that are not committed. Methods that block are named so.
+
+    Args:
+        store: what was committed.
+        post: what is done with a finished file: ``move``, ``delete`` or ``noop``.
+        move_destination: where to move it; "" for its own folder.
+    """
+
+    def __init__(self, store: PositionStore, post: str, move_destination: str) -> None:
+        self._store = store
+        self._post = post
+        self._move_destination = move_destination
+        self._visits: dict[int, Visit] = {}
+        self._last_number = 0
+        self._open: collections.deque[InputFile] = collections.deque()
+        self.held: dict[str, InputFile] = {}
+        """The files that are taken, by their original path."""
+
+    def begin(self, file: InputFile) -> Visit:
+        """Begin a visit."""
+        self._last_number += 1
+        visit = Visit(self._last_number, file, file.place)
+        self._visits[visit.number] = visit
+        self.held[file.path] = file
+        return visit
+
+    def end(self, visit: Visit, outcome: Outcome) -> FilePosition:
+        """End a visit where the file's place is. Returns the position of the source."""
+        visit.outcome = outcome
+        visit.place = visit.file.place
+        if outcome is not Outcome.PENDING:
+            self._open.append(visit.file)
+            if len(self._open) > _MOST_OPEN:
+                self._open.popleft().suspend()
+        return visit.position(visit.place, is_end=True)
+
+    def commit_blocking(self, position: FilePosition) -> None:
+        """Make the position durable and put the files where they belong."""
+        for number in list(self._visits):
+            if number < position.visit or (number == position.visit and position.is_end):
+                self._conclude(self._visits[number])
+                del self._visits[number]
+        current = self._visits.get(position.visit)
+        if current is not None:
+            self._remember(current.file, Place(position.offset, position.line))
+        self._store.save()
+
+    def _conclude(self, visit: Visit) -> None:
+        """Put a file where it belongs."""
+        file = visit.file
+        if visit.outcome is Outcome.PENDING:
+            self._remember(file, visit.place)
+        elif file.resume():
+            self._put_away(file, visit)
+            self.held.pop(file.path, None)
+        else:  # somebody has removed it
+            self.held.pop(file.path, None)
+            self._store.entries.pop(file.path, None)
+
+    def _put_away(self, file: InputFile, visit: Visit) -> None:
+        # A file that has grown since its end was read has not come to its end.
+        is_unfinished = visit.outcome is Outcome.UNFINISHED or (visit.outcome is Outcome.FINISHED and file.has_grown())
+        if is_unfinished:
+            self._remember(file, visit.place)
+            file.release()
+        elif self._post == "noop":
+            self._remember(file, visit.place, "failed" if visit.outcome is Outcome.FAILED else "finished")
+            file.release()
+        else:
+            if visit.outcome is Outcome.FAILED:
+                file.move(FAILED)
+            elif self._post == "delete":
+                file.delete()
+            else:
+                file.move(PROCESSED, self._move_destination)
+            self._store.entries.pop(file.path, None)
+
+    def _remember(self, file: InputFile, place: Place, state: str = "open") -> None:
+        self._store.entries[file.path] = Entry.of(file.fd, place, state, compressed=file.codec is not None)
+
+    def forget_blocking(self) -> None:
+        """Drop everything that is not committed and let go of the files; they keep their names."""
+        for file in self.held.values():
+            file.close()
+        self.held.clear()
+        self._visits.clear()
+
+    def release_blocking(self) -> None:
+        """Give the files that are not done with their original names."""
+        for file in self.held.values():
+            file.release()
+        self.held.clear()
+        self._visits.clear()
+
+    def prune_blocking(self, *, finished_too: bool) -> None:
+        """Forget files that do not exist any more, and perhaps the finished ones."""
+        entries = self._store.entries
+        gone = [
+            path
+            for path, entry in entries.items()
+            if (finished_too and entry.state == "finished")
+            or not (Path(path).exists() or Path(path + "-locked").exists())
+        ]
+        for path in gone:
+            del entries[path]
+        if gone:
+            self._store.save()

@@ -1,0 +1,387 @@
+"""The base of the sources that read files."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import io
+import os
+import urllib.parse
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, TypeVar, cast
+
+import asab
+import asab.metrics
+
+from bspump import TriggerSource
+from bspump.trigger import RunOnceTrigger
+
+from ._compression import CODECS, BrokenArchiveError, codec_of
+from ._input_file import FileError, InputFile, Outcome, file_errors
+from ._lines import newline_of
+from ._positions import FilePosition, Place, PositionStore
+from ._progress import Progress, Visit
+from ._scan import Candidate, Scan, scan
+
+if TYPE_CHECKING:
+    from bspump import Pipeline
+
+T = TypeVar("T")
+
+_SHORTEST_RETRY = 0.5
+_LONGEST_RETRY = 30.0
+
+
+def resumes(read: T) -> T:
+    """Mark a method `read` that begins where an earlier run has stopped (see `FileABCSource.read`)."""
+    read._resumes = True  # type: ignore[attr-defined]
+    return read
+
+
+class FileABCSource(TriggerSource):
+    """Reads files: each cycle takes all that match, one after the other. Derive from it and override `read`.
+
+    While a file is read it is called ``<file>-locked`` and holds a lock of the operating system (flock). A file with
+    that name and without the lock was left behind by a run that was killed; it is taken over and finished. When a file
+    was read to its end and all its events are durable at their destination, it becomes ``<file>-processed`` (option
+    ``post``). A file that cannot be read becomes ``<file>-failed``, with one clear error in the log, and the others
+    go on.
+
+    A file that somebody still has open for writing is not finished: what is added is read in the next cycle. Where the
+    operating system does not tell, a file whose last line has no newline counts as complete when it was not
+    modified for the time of ``settle``.
+
+    With ``post = noop`` files are not renamed, and any number of sources may read the same one; the source remembers
+    which ones it has finished.
+
+    Publishes ``bspump.file_source.no_files!`` on the pipeline's PubSub when a cycle finds nothing to read. The gauge
+    ``file_count`` tells what was found.
+
+    Options:
+        path: a path or glob pattern (``**`` stands for any folders), or several, separated as in ``PATH`` (``:``).
+        mode: ``rb`` for bytes, ``r`` for text.
+        newline: what ends a line: the characters, or ``lf``, ``crlf``, ``cr``; empty: what the file itself uses.
+        encoding: the text encoding, UTF-8 if empty. A byte order mark is understood and left out.
+        encoding_errors: what to do about bytes that do not belong to the encoding: ``strict`` (the file fails),
+            ``replace``, ``ignore``, ``backslashreplace`` or ``surrogateescape``.
+        compression: ``auto`` (by the suffix: .gz, .bz2, .xz, .lzma, .zst), ``none``, or the name of a format.
+        post: what is done with a finished file: ``move`` (to ``<file>-processed``), ``delete`` or ``noop``.
+        move_destination: the folder to move finished files to; their own one if empty.
+        reread: when a finished file is read again with ``post = noop``: ``changed`` (when it has changed; if lines were
+            added, only these), ``run`` (also by the next run of the application, unless this one is interrupted
+            before it has finished all files), ``always`` (in each cycle), or ``auto``: ``run`` if a
+            `RunOnceTrigger` triggers the source, else ``changed``.
+        include, exclude: patterns, as for ``path``, that the whole path has to match, or must not match.
+        order: in which order files are read: by ``name``, or by ``time`` of their modification.
+        settle: how long a file has to be left alone, in seconds, to count as complete if nothing else shows it.
+        position_dir: where the source keeps its position file; ``positions`` in ``[general] var_dir`` if empty.
+        lines_per_event, event_idle_time: `simulate_event` sleeps `event_idle_time` seconds every so many calls.
+    """
+
+    ConfigDefaults: dict[str, Any] = {
+        "path": "",
+        "mode": "rb",
+        "newline": os.linesep,
+        "post": "move",
+        "exclude": "",
+        "include": "",
+        "encoding": "",
+        "encoding_errors": "strict",
+        "compression": "auto",
+        "move_destination": "",
+        "lines_per_event": 10000,
+        "event_idle_time": 0.01,
+        "reread": "auto",
+        "order": "name",
+        "settle": 2.0,
+        "position_dir": "",
+    }
+
+    def __init__(
+        self,
+        app: asab.Application,
+        pipeline: Pipeline,
+        id: str | None = None,
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(app, pipeline, id=id, config=config)
+        with self.options() as options:
+            self._paths = _split(options.text("path"))
+            self._include = _split(options.text("include"))
+            self._exclude = _split(options.text("exclude"))
+            self.mode = options.choice("mode", ("rb", "r", "rt", "br"))
+            newline = newline_of(options.text("newline"))
+            if newline is None:
+                options.refuse("newline", "is none of lf, crlf, cr, nor empty")
+            self.newline = newline or ""
+            self.encoding = options.text("encoding").strip() or None
+            try:
+                "".encode(self.encoding or "utf-8")
+            except LookupError:
+                options.refuse("encoding", "is no known text encoding")
+            self._encoding_errors = options.choice(
+                "encoding_errors", ("strict", "replace", "ignore", "backslashreplace", "surrogateescape")
+            )
+            self._compression = options.choice("compression", ("auto", "none", *CODECS))
+            self.post = options.choice("post", ("move", "delete", "noop"))
+            self._move_destination = options.text("move_destination")
+            self._lines_per_event = options.integer("lines_per_event", minimum=1)
+            self._event_idle_time = options.seconds("event_idle_time")
+            self._reread = options.choice("reread", ("auto", "changed", "run", "always"))
+            self._order = options.choice("order", ("name", "time"))
+            self._settle = options.seconds("settle")
+            directory = options.text("position_dir") or Path(asab.Config["general"]["var_dir"]) / "positions"
+        name = ".".join(urllib.parse.quote(part, safe="") for part in (pipeline.Id, self.Id))
+        self._store = PositionStore(Path(directory), name)
+        self._progress = Progress(self._store, self.post, self._move_destination)
+        self._thread: concurrent.futures.ThreadPoolExecutor | None = None
+        self._visit: Visit | None = None
+        self._is_in_cycle = False
+        self._refused: dict[str, tuple[int, ...]] = {}
+        self._path_problems: dict[str, str] = {}
+        self._seen: set[str] = set()
+        self._simulated = 0
+        metrics = pipeline.MetricsService
+        self._gauge = metrics.create_gauge(
+            "file_count",
+            tags={"pipeline": pipeline.Id},
+            init_values=dict.fromkeys(("processed", "failed", "locked", "unprocessed", "all_files", "scan_time"), 0),
+            help="Files that match the path of the source",
+        )
+
+    # For the author of a source
+
+    async def read(self, filename: str, f: Any) -> None:
+        """Read a file and pass on its events. Override it.
+
+        The file becomes ``-failed`` if this raises, unless what it raises has stopped the pipeline. A run that was
+        killed reads the files that were not finished from their beginning again.
+
+        Args:
+            filename: the original path.
+            f: the open file, decompressed; binary or text as the option ``mode`` says.
+        """
+        raise NotImplementedError(f"{self.__class__.__name__} does not override read()")
+
+    async def simulate_event(self) -> None:
+        """Let others run for a moment, every ``lines_per_event`` calls. To be awaited after each line in `read`."""
+        self._simulated += 1
+        if self._simulated % self._lines_per_event == 0:
+            await asyncio.sleep(self._event_idle_time)
+
+    async def _in_thread(self, function: Callable[..., T], *arguments: object) -> T:
+        """Run what blocks. All of it runs in one thread, in the order in which it is asked for."""
+        return await self._submit(function, *arguments)
+
+    def _submit(self, function: Callable[..., T], *arguments: object) -> asyncio.Future[T]:
+        if self._thread is None:
+            self._thread = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix=f"bspump {self.Id}")
+        return cast("asyncio.Future[T]", self.Loop.run_in_executor(self._thread, function, *arguments))
+
+    # A cycle
+
+    async def cycle(self, *args: Any, **kwags: Any) -> None:
+        """Read every file that is there now."""
+        found = await self._find()
+        if not found:
+            self.Pipeline.PubSub.publish("bspump.file_source.no_files!")
+            return
+        self._is_in_cycle = True
+        pending: list[InputFile] = []
+        for candidate in found:
+            await self.Pipeline.ready()
+            file = await self._take(candidate)
+            if file is not None and await self._read_file(file) is Outcome.PENDING:
+                pending.append(file)
+        if pending:
+            # Most of them only wait to be left alone for long enough.
+            await asyncio.sleep(self._settle)
+        for file in pending:
+            await self._read_file(file, is_last_try=True)
+        self._is_in_cycle = False
+
+    async def _find(self) -> list[Candidate]:
+        found = await self._in_thread(self._scan_blocking)
+        for name, value in found.counts.items():
+            self._gauge.set(name, value)
+        self._complain_about_paths(found)
+        self._seen.update(candidate.path for candidate in found.candidates if candidate.path in self._paths)
+        return found.candidates
+
+    def _scan_blocking(self) -> Scan:
+        found = scan(self._paths, self._include, self._exclude, self._order)
+        found.candidates = [candidate for candidate in found.candidates if self._is_to_be_read(candidate)]
+        return found
+
+    def _is_to_be_read(self, candidate: Candidate) -> bool:
+        path, status = candidate.path, candidate.status
+        if path in self._progress.held:
+            return False
+        if self._refused.get(path) == _signature(status):
+            return False
+        entry = self._store.entries.get(path)
+        if entry is None or candidate.is_orphan:
+            return True
+        if entry.state == "finished" and self._reread != "always":
+            return not entry.is_unchanged(status)
+        return entry.state != "failed" or not entry.is_unchanged(status, and_permissions=True)
+
+    def _complain_about_paths(self, found: Scan) -> None:
+        problems = {path: "there is no such file" for path in found.nothing_at if path not in self._seen}
+        problems |= {
+            path: f"is a directory; to read the files in it, write '{path.rstrip('/')}/*'" for path in found.directories
+        }
+        for path in self._paths:
+            problem = problems.get(path)
+            if problem is None:
+                self._path_problems.pop(path, None)
+            elif self._path_problems.get(path) != problem:
+                self._path_problems[path] = problem
+                self.Pipeline.L.warning("%r: path '%s': %s", self, path, problem)
+
+    async def _take(self, candidate: Candidate) -> InputFile | None:
+        try:
+            return await self._in_thread(self._take_blocking, candidate)
+        except FileError as error:
+            self._refused[candidate.path] = _signature(candidate.status)
+            self.Pipeline.L.error("%r: file '%s' %s; the other files go on", self, candidate.path, error)
+            return None
+
+    def _take_blocking(self, candidate: Candidate) -> InputFile | None:
+        codec = codec_of(candidate.path, self._compression)
+        file = InputFile.take(candidate.path, codec, is_orphan=candidate.is_orphan, rename=self.post != "noop")
+        if file is None:
+            return None
+        if self._resumes:
+            entries = [entry for entry in self._store.of_all_slots(file.path) if entry.is_of(file.fd)]
+            usable = [entry for entry in entries if not self._is_outdated(entry.state, entry.size, file)]
+            file.place = max((entry.place for entry in usable), default=Place())
+        return file
+
+    def _is_outdated(self, state: str, size: int, file: InputFile) -> bool:
+        """Tell whether a file that was finished is to be read from its beginning again."""
+        return state != "open" and (self._reread == "always" or os.fstat(file.fd).st_size <= size)
+
+    @property
+    def _resumes(self) -> bool:
+        return bool(getattr(type(self).read, "_resumes", False))
+
+    # One file
+
+    async def _read_file(self, file: InputFile, *, is_last_try: bool = False) -> Outcome:
+        visit = self._visit = self._progress.begin(file)
+        file.is_waiting = False
+        try:
+            outcome = await self._read_content(file)
+        except FileError as error:
+            outcome = await self._fail(file, error)
+        except Exception as error:
+            # What stops the pipeline is not the fault of the file.
+            if self._resumes or self.Pipeline.is_error():
+                raise
+            outcome = await self._fail(file, error)
+        if outcome is Outcome.PENDING and is_last_try:
+            outcome = Outcome.UNFINISHED
+        self._visit = None
+        self.position = self._progress.end(visit, outcome)
+        return outcome
+
+    async def _read_content(self, file: InputFile) -> Outcome:
+        with file_errors():
+            f = await self._in_thread(self._open_blocking, file)
+        try:
+            await self.read(file.path, f)
+            if not self._resumes:
+                await self._in_thread(lambda: file.note_end(is_exact=False))
+        finally:
+            self._submit(f.close)
+        if file.is_waiting:
+            return Outcome.PENDING
+        if self._resumes and await self._in_thread(file.is_being_written) is True:
+            return Outcome.UNFINISHED
+        return Outcome.FINISHED
+
+    def _open_blocking(self, file: InputFile) -> BinaryIO | TextIO:
+        content = file.content()
+        if "b" in self.mode or self._resumes:
+            return content
+        return io.TextIOWrapper(
+            content, encoding=self.encoding or "utf-8", errors=self._encoding_errors, newline=self.newline
+        )
+
+    async def _fail(self, file: InputFile, error: Exception) -> Outcome:
+        cause = error.__cause__ or error
+        if isinstance(cause, BrokenArchiveError) and cause.truncated:
+            settled = await self._in_thread(file.is_settled, self._settle)
+            if not settled:
+                file.is_waiting = True
+                return Outcome.PENDING
+        reason = str(error) if isinstance(error, FileError) else f"cannot be read: {type(error).__name__}: {error}"
+        line = f" (after line {file.place.line})" if file.place.line else ""
+        fate = "is left alone until it changes" if self.post == "noop" else f"becomes '{file.path}-failed'"
+        self.Pipeline.L.error("%r: file '%s' %s%s; it %s, the others go on", self, file.path, reason, line, fate)
+        return Outcome.FAILED
+
+    # Acknowledging
+
+    async def commit(self, position: FilePosition) -> None:
+        """Keep the position on disk, and put files that are finished where they belong."""
+        pause = _SHORTEST_RETRY
+        while True:
+            try:
+                await self._in_thread(self._progress.commit_blocking, position)
+            except OSError as error:
+                if pause == _SHORTEST_RETRY:
+                    self.Pipeline.L.error("%r cannot commit its position and tries again until it can: %s", self, error)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_RETRY)
+            else:
+                return
+
+    async def rewind(self) -> None:
+        """Read again what was not committed, in a cycle that begins at once."""
+        await self._in_thread(self._progress.forget_blocking)
+        await super().rewind()
+
+    # Life
+
+    async def open(self) -> None:
+        """Load what an earlier run has committed."""
+        if not self._paths:
+            self.Pipeline.L.warning("%r has nothing to read, since its option 'path' is empty", self)
+        await self._in_thread(self._open_store_blocking)
+
+    def _open_store_blocking(self) -> None:
+        self._store.open()
+        self._progress.prune_blocking(finished_too=False)
+
+    async def close(self) -> None:
+        """Give the files that are not finished back their names."""
+        if self._thread is None:
+            return
+        try:
+            await self._in_thread(self._close_blocking)
+        finally:
+            self._thread.shutdown(wait=False)
+            self._thread = None
+
+    def _close_blocking(self) -> None:
+        is_complete = not self._is_in_cycle and not self._progress.held
+        self._progress.release_blocking()
+        if is_complete and self._is_reread_by_next_run():
+            self._progress.prune_blocking(finished_too=True)
+        self._store.close()
+
+    def _is_reread_by_next_run(self) -> bool:
+        if self._reread == "auto":
+            return any(isinstance(trigger, RunOnceTrigger) for trigger in self.Triggers)
+        return self._reread == "run"
+
+
+def _split(paths: str) -> list[str]:
+    return [path for path in (part.strip() for part in paths.replace("\n", os.pathsep).split(os.pathsep)) if path]
+
+
+def _signature(status: os.stat_result) -> tuple[int, ...]:
+    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
