@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import sys
@@ -21,6 +22,9 @@ from .errors import BSPumpError, ConfigurationError, PluginError
 from .service import BSPumpService
 
 L = logging.getLogger(__name__)
+
+_DEFAULT_GC_THRESHOLD = gc.get_threshold()[0]
+_GC_THRESHOLDS = (50_000, 20, 50)
 
 # `--web-api` without an address serves this machine only.
 _WEB_LISTEN = "127.0.0.1:8080"
@@ -109,6 +113,7 @@ class BSPumpApplication(asab.Application):
         self.stop(exit_code=1)
 
     def _on_run(self, message_type: str) -> None:
+        tune_garbage_collector()
         # A stop that was asked for while the application was still starting is not to be lost.
         if self._stop_counter:
             self._stop_event.set()
@@ -118,6 +123,18 @@ class BSPumpApplication(asab.Application):
             if pipeline.is_error():
                 L.warning("Clearing the error of pipeline '%s'", pipeline.Id)
                 pipeline.set_error(None, None, None)
+
+
+def tune_garbage_collector() -> None:
+    """Let Python look for reference cycles less often, unless somebody has set that already.
+
+    Batches keep many young objects alive for a moment. With the thresholds of the interpreter, made for programs that
+    do not, a quarter of the time is spent looking for cycles among them (measured with JSON lines, Python 3.11).
+    """
+    if gc.get_threshold()[0] == _DEFAULT_GC_THRESHOLD:
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*_GC_THRESHOLDS)
 
 
 def provide_event_loop() -> None:
