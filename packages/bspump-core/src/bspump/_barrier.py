@@ -16,6 +16,8 @@ import contextvars
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from ._futures import ANY_DEPTH
+
 if TYPE_CHECKING:
     from .abc.processor import ProcessorBase
     from .pipeline import Pipeline
@@ -42,6 +44,13 @@ def current_walk() -> Walk | None:
     return _current_walk.get()
 
 
+def outside_walks() -> contextvars.Context:
+    """Return a context for a task that outlives the walk in which it may happen to be started."""
+    context = contextvars.copy_context()
+    context.run(_current_walk.set, None)
+    return context
+
+
 async def checkpoint(pipeline: Pipeline, *, draining: bool = False) -> None:
     """Return when everything that `pipeline` accepted before the call is durable.
 
@@ -49,7 +58,7 @@ async def checkpoint(pipeline: Pipeline, *, draining: bool = False) -> None:
         PipelineError: the pipeline, or one that it feeds, is stopped by an error or has come to its end.
     """
     walk = _current_walk.get()
-    if walk is None:
+    if walk is None or not walk.path:
         walk = Walk(draining=draining)
         await asyncio.ensure_future(_walk_from(walk, pipeline))
     elif pipeline in walk.path:
@@ -118,8 +127,10 @@ async def _body(pipeline: Pipeline, walk: Walk) -> None:
     for depth, processors in enumerate(list(pipeline.Processors)):
         await _checkpoint_processors(processors, walk)
         tasks = pipeline._futures.at(depth) - {asyncio.current_task()}
+        free = tasks & pipeline._futures.at(ANY_DEPTH)
         if tasks:
             await asyncio.wait(tasks)
+        if free:
             # A task that some component scheduled may have injected at this very depth.
             await _checkpoint_processors(processors, walk)
     for route in list(pipeline._routes):

@@ -40,7 +40,9 @@ class Counts:
 class FailureHandler(Protocol):
     """Decides about an event that a processor could not process. True stops the chain, False goes on without it."""
 
-    def __call__(self, error: Exception, context: Context, event: Event, processor: ProcessorBase, /) -> bool: ...
+    def __call__(
+        self, error: Exception, context: Context, event: Event, processor: ProcessorBase | None, /
+    ) -> bool: ...
 
 
 class BatchProcess(Protocol):
@@ -83,7 +85,8 @@ class Chain:
     ) -> None:
         self._counts = counts
         self._profile = profile
-        self._fail = fail
+        self._decide = fail
+        self._stopped_by: Exception | None = None
         self._is_last_depth = is_last_depth
         self.single: Callable[[Context, Event], None] = self._generate_single(name, processors)
         self._segments = self._generate_segments(name, processors, profiled=False)
@@ -105,6 +108,19 @@ class Chain:
             contexts, events = segment(contexts, events)
             if not events:
                 return
+
+    def single_profiled(self, context: Context, event: Event) -> None:
+        """Run one event as `single` does and time every processor."""
+        self._stopped_by = None
+        self.batch_profiled([context], [event])
+        if self._stopped_by is not None:
+            raise self._stopped_by
+
+    def _fail(self, error: Exception, context: Context, event: Event, processor: ProcessorBase | None) -> bool:
+        stops = self._decide(error, context, event, processor)
+        if stops:
+            self._stopped_by = error
+        return stops
 
     def _generate_segments(self, name: str, processors: Sequence[ProcessorBase], *, profiled: bool) -> list[Segment]:
         segments: list[Segment] = []

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _EVENT_TEXT = 200
 # Set-aside events are logged one by one up to this number, and then each time their number has doubled.
 _LOGGED_ONE_BY_ONE = 10
+# The attribute of an exception that is raised back to where its event came from
+_DEALT_WITH = "_bspump_dealt_with"
 # A source whose failure is called soft starts again after this many seconds.
 _RESTART_DELAY = 1.0
 
@@ -52,7 +54,7 @@ class ErrorState:
         error: Exception,
         context: Context,
         event: Event,
-        stage_of: ProcessorBase | Source,
+        stage_of: ProcessorBase | Source | None,
         attempts: int = 1,
         *,
         was_accepted: bool,
@@ -63,30 +65,62 @@ class ErrorState:
         until its source has gone back. An event that was not is still with its source, and what came before can be
         committed.
         """
-        current = self.error
-        if current is not None and current.exception is error:
-            return True  # raised through a generator that injected the event
-        if self._is_soft(error, context, event):
-            return False
-        stage = stage_of.locate_address()
-        if self._on_error == "stop":
-            self._stop(context, event, error, stage, has_lost=was_accepted)
+        if not self.comes_back(error):
+            if self._is_soft(error, context, event):
+                return False
+            stage = stage_of.locate_address() if stage_of is not None else self._pipeline.Id
+            obstacle = None
+            if self._on_error != "stop":
+                obstacle = self._set_aside_event(error, context, event, stage, attempts)
+                if obstacle is None:
+                    return False
+            self._stop(context, event, obstacle or error, stage, has_lost=was_accepted)
+        if not was_accepted:
             self.stopping_failures.append((context, error))
-            return True
-        self._pipeline._counts.errors += 1
+        return True
+
+    def _set_aside_event(
+        self, error: Exception, context: Context, event: Event, stage: str, attempts: int
+    ) -> Exception | None:
+        """Skip an event, or send it to the dead letters. Returns what prevents that, if anything."""
         if self._on_error == "dead_letter":
-            self._pipeline._dead_letters.put(error, context, event, stage, attempts)
+            try:
+                self._pipeline._dead_letters.put(error, context, event, stage, attempts)
+            except Exception as obstacle:
+                obstacle.add_note(f"It prevented a dead letter about: {_in_words(error)}")
+                return obstacle
+        self._pipeline._counts.errors += 1
         self._log_set_aside(error, event, stage)
-        return False
+        return None
+
+    def goes_back(self, error: Exception) -> None:
+        """Note that an exception which was dealt with here is raised into the code that brought the event."""
+        setattr(error, _DEALT_WITH, self._pipeline)
+        self.stopping_failures.clear()
+
+    def comes_back(self, error: Exception) -> bool:
+        """Tell whether an exception comes out of the code that it was raised into. It may be cleared by now."""
+        if vars(error).get(_DEALT_WITH) is not self._pipeline:
+            return False
+        delattr(error, _DEALT_WITH)
+        return True
 
     def source_failed(self, source: Source, error: Exception) -> None:
         """Take note that a source has ended with an exception."""
-        if self.error is not None and (self.error.exception is error or isinstance(error, PipelineError)):
+        if self.comes_back(error):
+            if self.error is None:
+                self._pipeline._life_cycle.recover(every_source=False)
+            return
+        if self.error is not None and isinstance(error, PipelineError):
             return
         if self._is_soft(error, None, None):
             source.Loop.call_later(_RESTART_DELAY, source.restart, source.Loop)
             return
         self._stop(None, None, error, source.locate_address(), has_lost=False)
+
+    def open_failed(self, component: ProcessorBase | Source, error: Exception) -> None:
+        """Take note that a component cannot be opened. There is no soft error here: nothing could go on."""
+        self._stop(None, None, error, component.locate_address(), has_lost=False)
 
     def report(self, context: Context | None, event: Event, error: BaseException, stage: str | None) -> None:
         """Stop the pipeline unless the error is soft."""
@@ -116,11 +150,8 @@ class ErrorState:
         self.error = HardError(context, event, error, pipeline.time(), message)
         pipeline.L.report(logging.ERROR, message, error)
         self._cleared_event.clear()
-        failure = PipelineError(message)
         self._has_lost = self._has_lost or has_lost
-        for future, fails_always in list(self._failure_futures.items()):
-            if (fails_always or has_lost) and not future.done():
-                future.set_exception(failure)
+        self._fail_futures(message, of_any_error=has_lost)
         pipeline._evaluate_ready()
         pipeline.publish("bspump.pipeline.error!")
 
@@ -159,6 +190,15 @@ class ErrorState:
             future.exception()  # seen, or of no interest any more
         else:
             future.cancel()
+
+    def ended(self) -> None:
+        """Let everybody who still waits for a checkpoint know that the pipeline has ended."""
+        self._fail_futures(f"Pipeline '{self._pipeline.Id}' was stopped", of_any_error=True)
+
+    def _fail_futures(self, message: str, *, of_any_error: bool) -> None:
+        for future, fails_always in list(self._failure_futures.items()):
+            if (fails_always or of_any_error) and not future.done():
+                future.set_exception(PipelineError(message))
 
     # Errors go out
 

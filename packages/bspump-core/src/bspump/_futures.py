@@ -7,7 +7,9 @@ import sys
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
+from ._cancellation import is_being_cancelled
 from ._types import Context, Event
+from .errors import ProcessingError
 
 if TYPE_CHECKING:
     from .abc.generator import Generator
@@ -57,6 +59,11 @@ class Futures:
     async def _generate(self, generator: Generator, context: Context, event: Event, depth: int) -> None:
         try:
             await generator.generate(context, event, depth + 1)
+        except asyncio.CancelledError:
+            if is_being_cancelled():
+                raise
+            cut = ProcessingError(f"{generator!r} ended early, since something that it awaited was cancelled")
+            self._pipeline._event_failed(cut, context, event, generator)
         except Exception as error:
             self._pipeline._event_failed(error, context, event, generator)
 
@@ -84,13 +91,14 @@ class Futures:
         if task.cancelled():
             return
         error = task.exception()
-        if isinstance(error, Exception):
+        if isinstance(error, Exception) and not self._pipeline._errors.comes_back(error):
             self._pipeline.set_error(None, None, error)
 
-    async def cancel(self) -> None:
-        """Cancel what has not ended and wait for it."""
+    async def cancel(self, limit: float) -> int:
+        """Cancel what has not ended and wait for it, no longer than `limit` seconds. Returns how many still run."""
         tasks = self.tasks()
         for task in tasks:
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks)
+            await asyncio.wait(tasks, timeout=limit)
+        return len(self._depth_of)

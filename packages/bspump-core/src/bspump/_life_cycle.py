@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # A limit below which no step of a stop is cut off.
 _SHORTEST_LIMIT = 0.2
+# The same for the closing of one component.
+_SHORTEST_CLOSING = 1.0
 
 
 class LifeCycle:
@@ -29,6 +31,7 @@ class LifeCycle:
         self._opening: asyncio.Task[None] | None = None
         self._opened: list[ProcessorBase | Source] = []
         self._is_stopping = False
+        self._stop_lock = asyncio.Lock()
         self._deadline = 0.0
         self.is_running = False
         self.takes_events = False
@@ -82,7 +85,7 @@ class LifeCycle:
             try:
                 await component.open()
             except Exception as error:
-                self._pipeline._errors.report(None, None, error, component.locate_address())
+                self._pipeline._errors.open_failed(component, error)
                 return
             self._opened.append(component)
         self._go()
@@ -117,8 +120,11 @@ class LifeCycle:
 
     async def stop_intake(self) -> None:
         """End the sources that bring events from outside."""
-        if not self.is_running or self._is_stopping:
-            return
+        async with self._stop_lock:
+            if self.is_running and not self._is_stopping:
+                await self._stop_intake()
+
+    async def _stop_intake(self) -> None:
         self._is_stopping = True
         self._deadline = self._pipeline.Loop.time() + self._stop_timeout
         self._pipeline.publish("bspump.pipeline.stop!")
@@ -145,8 +151,11 @@ class LifeCycle:
 
     async def drain_and_close(self) -> None:
         """Make durable and commit what was accepted, then close the components."""
-        if not self.is_running:
-            return
+        async with self._stop_lock:
+            if self.is_running:
+                await self._drain_and_close()
+
+    async def _drain_and_close(self) -> None:
         pipeline = self._pipeline
         try:
             if self.takes_events:
@@ -176,7 +185,10 @@ class LifeCycle:
     async def _close(self) -> None:
         pipeline = self._pipeline
         await self._stop_sources(pipeline.Sources)
-        await pipeline._futures.cancel()
+        still_running = await pipeline._futures.cancel(self._seconds_left())
+        if still_running:
+            self._say_unfinished(f"{still_running} task(s) do not end")
+        pipeline._errors.ended()
         for source in pipeline.Sources:
             await self._close_one(source, source._finish())
             source.Task = None
@@ -190,7 +202,8 @@ class LifeCycle:
 
     async def _close_one(self, component: ProcessorBase | Source, closing: Coroutine[Any, Any, None]) -> None:
         try:
-            await closing
+            async with asyncio.timeout(max(_SHORTEST_CLOSING, self._seconds_left())):
+                await closing
         except Exception as error:
             message = f"{component!r} could not be closed: {type(error).__name__}: {error}"
             self._pipeline.L.report(logging.ERROR, message, error)

@@ -26,6 +26,7 @@ class PipelineMetrics:
         self._tags = {"pipeline": pipeline.Id}
         self._counts = counts
         self._collected = dataclasses.replace(counts)
+        self._flushed = dataclasses.replace(counts)
         self._profile = profile
         self._reset_profiler = reset_profiler
         self.counter = self.service.create_counter(
@@ -83,7 +84,7 @@ class PipelineMetrics:
         self.service.App.PubSub.unsubscribe("Metrics.flush!", self._on_flush)
 
     def _on_flush(self, message_type: str) -> None:
-        before = self._collected
+        before, self._flushed = self._flushed, dataclasses.replace(self._counts)
         entered = self._counts.entered - before.entered
         for name, field in (("warning.ratio", "warnings"), ("error.ratio", "errors")):
             happened = getattr(self._counts, field) - getattr(before, field)

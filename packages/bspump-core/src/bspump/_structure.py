@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ class Structure:
 
     def set_source(self, source: Source | Sequence[Source]) -> None:
         """Add one source or several."""
-        sources = [source] if isinstance(source, Source) else list(source)
+        sources = list(source) if isinstance(source, Sequence) else [source]
         for one in sources:
             if not isinstance(one, Source):
                 raise TypeError(f"Pipeline '{self._pipeline.Id}' needs a source first, but got {one!r}")
@@ -33,29 +34,29 @@ class Structure:
 
     def append(self, processor: ProcessorBase) -> None:
         """Add a processor at the end."""
+        self._insert_at(len(list(self.iter_processors())), processor)
+
+    def insert(self, beside: str, processor: ProcessorBase, offset: int) -> bool:
+        """Insert a processor before (offset 0) or behind (offset 1) another."""
+        for index, other in enumerate(self.iter_processors()):
+            if other.Id == beside:
+                self._insert_at(index + offset, processor)
+                return True
+        return False
+
+    def _insert_at(self, index: int, processor: ProcessorBase) -> None:
         if not isinstance(processor, ProcessorBase):
             raise TypeError(
                 f"Pipeline '{self._pipeline.Id}' takes processors, generators and a sink, but got {processor!r}"
             )
-        existing = list(self.iter_processors())
-        if existing and isinstance(existing[-1], Sink):
-            raise RuntimeError(f"{processor!r} cannot follow the sink {existing[-1]!r}; a sink ends the pipeline")
-        self._rearrange([*existing, processor])
+        processors = list(self.iter_processors())
+        processors.insert(index, processor)
+        for sink, follower in itertools.pairwise(processors):
+            if isinstance(sink, Sink):
+                raise RuntimeError(f"{follower!r} cannot follow the sink {sink!r}; a sink ends the pipeline")
+        self._refuse_generator_while_running(processor)
+        self._rearrange(processors)
         self._added(processor)
-
-    def insert(self, beside: str, processor: ProcessorBase, offset: int) -> bool:
-        """Insert a processor before (offset 0) or behind (offset 1) another."""
-        existing = list(self.iter_processors())
-        for index, other in enumerate(existing):
-            if other.Id == beside:
-                if offset and isinstance(other, Sink):
-                    raise RuntimeError(f"{processor!r} cannot follow the sink {other!r}; a sink ends the pipeline")
-                self._refuse_generator_while_running(processor)
-                existing.insert(index + offset, processor)
-                self._rearrange(existing)
-                self._added(processor)
-                return True
-        return False
 
     def remove(self, processor_id: str) -> None:
         """Remove a processor."""

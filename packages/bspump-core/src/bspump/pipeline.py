@@ -24,7 +24,7 @@ from ._futures import Futures
 from ._life_cycle import LifeCycle
 from ._logger import PipelineLogger
 from ._metrics import PipelineMetrics
-from ._routes import Feeders, Route
+from ._routes import Feeders, Route, RouteTarget
 from ._structure import Structure
 from ._throttles import Throttles
 from ._types import Context, Event
@@ -36,6 +36,8 @@ L = logging.getLogger(__name__)
 
 # How many injections pass before an awaited one lets the event loop run.
 _INJECTIONS_PER_TURN = 64
+# One injection in so many is timed processor by processor.
+_INJECTIONS_PER_PROFILE = 64
 
 
 class Pipeline(abc.ABC, Component):
@@ -90,6 +92,7 @@ class Pipeline(abc.ABC, Component):
         self._intake_event = asyncio.Event()
         self._intake_event.set()
         self._injections = 0
+        self._since_profile = _INJECTIONS_PER_PROFILE - 1
         self._futures = Futures(self, limit)
         self._feeder = Feeder(self)
         self._dead_letters = DeadLetters(self, str(self.Config["dead_letter"]))
@@ -241,12 +244,12 @@ class Pipeline(abc.ABC, Component):
         return False
 
     def _event_failed(
-        self, error: Exception, context: Context, event: Event, processor: ProcessorBase, attempts: int = 1
+        self, error: Exception, context: Context, event: Event, processor: ProcessorBase | None, attempts: int = 1
     ) -> bool:
         return self._errors.event_failed(error, context, event, processor, attempts, was_accepted=True)
 
     def _entering_event_failed(
-        self, error: Exception, context: Context, event: Event, stage: ProcessorBase | Source
+        self, error: Exception, context: Context, event: Event, stage: ProcessorBase | Source | None
     ) -> bool:
         return self._errors.event_failed(error, context, event, stage, was_accepted=False)
 
@@ -275,7 +278,8 @@ class Pipeline(abc.ABC, Component):
             raise ValueError(f"Pipelines '{self.Id}' and '{ancestor.Id}' would throttle each other for ever")
         if ancestor not in self._ancestors:
             self._ancestors.append(ancestor)
-            for holder in self.get_throttles():
+            full = {source for source in self.Sources if isinstance(source, RouteTarget) and source.holds_feeders()}
+            for holder in self.get_throttles() | full:
                 ancestor._set_throttle(holder, True, way=self)
 
     def unlink(self, ancestral_pipeline: Pipeline | str) -> None:
@@ -311,8 +315,11 @@ class Pipeline(abc.ABC, Component):
         changed = self._throttles.add(who, way) if enable else self._throttles.discard(who, way)
         if changed:
             self._evaluate_ready()
-            for ancestor in self._ancestors:
-                ancestor._set_throttle(who, enable, way=self)
+            self._throttle_ancestors(who, enable)
+
+    def _throttle_ancestors(self, who: Hashable, enable: bool) -> None:
+        for ancestor in self._ancestors:
+            ancestor._set_throttle(who, enable, way=self)
 
     def get_throttles(self) -> set[Hashable]:
         """Return who holds the pipeline."""
@@ -343,7 +350,8 @@ class Pipeline(abc.ABC, Component):
         else:
             self._ready_event.clear()
         self.publish("bspump.pipeline.ready!" if is_ready else "bspump.pipeline.not_ready!")
-        self._feeders.throttle(self, not is_ready)
+        # A subscriber may have changed it again.
+        self._feeders.throttle(self, not self._is_ready)
 
     def _may_enter(self, source: Source | None) -> bool:
         return self._is_ready and (not self._intake_pauses or (source is not None and source.is_internal))
@@ -378,7 +386,17 @@ class Pipeline(abc.ABC, Component):
         Raises:
             Exception: what a processor raised, if it is a hard error and the pipeline stops at it.
         """
-        self._chain(depth).single({} if context is None else context.copy(), event)
+        chain = self._chain(depth)
+        self._since_profile += 1
+        try:
+            if self._since_profile < _INJECTIONS_PER_PROFILE:
+                chain.single({} if context is None else context.copy(), event)
+            else:
+                self._since_profile = 0
+                chain.single_profiled({} if context is None else context.copy(), event)
+        except Exception as error:
+            self._errors.goes_back(error)
+            raise
         return Injected(self)
 
     async def _after_injection(self) -> None:

@@ -59,13 +59,18 @@ class BSPumpService(asab.Service):
 
         ``P`` is a pipeline, ``P.X`` its processor or sink X, ``P.*X`` its source X.
         """
-        pipeline_id, _, component_id = address.partition(".")
-        pipeline = self.Pipelines.get(address) or self.Pipelines.get(pipeline_id)
-        if pipeline is None or not component_id or address in self.Pipelines:
-            return pipeline
-        if component_id.startswith("*"):
-            return pipeline.locate_source(component_id[1:])
-        return pipeline.locate_processor(component_id)
+        if address in self.Pipelines:
+            return self.Pipelines[address]
+        parts = address.split(".")
+        for number in range(1, len(parts)):  # ids may have dots in them
+            pipeline = self.Pipelines.get(".".join(parts[:number]))
+            component_id = ".".join(parts[number:])
+            if pipeline is None:
+                continue
+            if component_id.startswith("*"):
+                return pipeline.locate_source(component_id[1:])
+            return pipeline.locate_processor(component_id)
+        return None
 
     def add_pipeline(self, pipeline: Pipeline) -> None:
         """Register a pipeline. It is started with the application, or by the next `initialize`.

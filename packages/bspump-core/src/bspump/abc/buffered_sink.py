@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import asab
 
+from .._cancellation import is_being_cancelled
 from .._types import Context, Event
-from ..errors import RejectedError
+from ..errors import ConnectionLostError, PipelineError, RejectedError
 from .sink import Sink
 
 if TYPE_CHECKING:
@@ -177,11 +178,15 @@ class BufferedSink(Sink):
     # Batches go out
 
     async def _write_queue(self) -> None:
-        while self._queue:
-            batch, settled = self._queue.popleft()
-            await self._deliver(batch)
-            self._unsettled.discard(settled)
-            settled.set_result(None)
+        try:
+            while self._queue:
+                batch, settled = self._queue.popleft()
+                await self._deliver(batch)
+                self._unsettled.discard(settled)
+                settled.set_result(None)
+        finally:
+            # At once: a batch that is cut before the callback of the task has run would find no writer.
+            self._writers -= {asyncio.current_task()}
 
     async def _deliver(self, batch: Batch) -> None:
         """Write a batch until each of its events is durable or has been rejected."""
@@ -212,6 +217,10 @@ class BufferedSink(Sink):
     async def _try_to_write(self, batch: Batch) -> Exception | None:
         try:
             await self.write(batch)
+        except asyncio.CancelledError:
+            if is_being_cancelled():
+                raise
+            return ConnectionLostError("something that write() awaited was cancelled")
         except Exception as error:
             return error
         return None
@@ -263,6 +272,8 @@ class BufferedSink(Sink):
         pending = list(self._unsettled)
         if pending:
             await asyncio.wait(pending)
+        if any(settled.cancelled() for settled in pending):
+            raise PipelineError(f"{self!r} was closed before everything in it was written")
 
     async def close(self) -> None:
         """End the writers. What they have not written was not acknowledged."""
@@ -275,6 +286,16 @@ class BufferedSink(Sink):
             await asyncio.wait(writers)
         if self._buffered:
             self.Pipeline.L.report(logging.WARNING, f"{self!r} ends with {self._buffered} event(s) not written")
+            self._forget()
+
+    def _forget(self) -> None:
+        """Begin with an empty buffer after the next start: what was in it comes again."""
+        self._contexts, self._events, self._bytes = [], [], 0
+        self._queue.clear()
+        for settled in self._unsettled:
+            settled.cancel()
+        self._unsettled.clear()
+        self._written(self._buffered)
 
     def rest_get(self) -> dict[str, Any]:
         """Return the description of the sink for the REST interface."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import asab
 
+from .. import _barrier
+from .._cancellation import is_being_cancelled
 from .._component import Component
 from .._types import Context, Contexts, Event
 from ..errors import PipelineError, ProcessingError
@@ -169,14 +171,18 @@ class Source(Component):
             PipelineError: the pipeline, or one behind it, is stopped by an error; nothing was committed.
         """
         async with self._commit_lock:
+            self._position_moved.clear()
             if self._position is None or self._position == self._committed:
                 return
-            self._position_moved.clear()
             position, generation = self._position, self._generation
-            await self.Pipeline.checkpoint()
-            if generation != self._generation:
-                raise PipelineError(f"{self.locate_address()} went back to its last committed position")
-            await self.commit(position)
+            try:
+                await self.Pipeline.checkpoint()
+                if generation != self._generation:
+                    raise PipelineError(f"{self.locate_address()} went back to its last committed position")
+                await self.commit(position)
+            except BaseException:
+                self._position_moved.set()  # to be tried again, also if no further event comes
+                raise
             self._committed = position
 
     async def _commit_regularly(self) -> None:
@@ -191,6 +197,7 @@ class Source(Component):
             except Exception as error:
                 self.Pipeline._source_failed(self, error)
                 await self.Pipeline._error_cleared()
+                await asyncio.sleep(max(self._commit_interval, _RETRY_COMMIT))
 
     # The life of the source
 
@@ -211,11 +218,13 @@ class Source(Component):
         """Start `main` in a task of its own. Does nothing if it was started already."""
         if self.Task is not None:
             return
-        self.Task = loop.create_task(self._run(), name=f"bspump source {self.locate_address()}")
+        self.Task = self._create_task(self._run(), "source")
         if self.is_acknowledged:
-            self._commit_task = loop.create_task(
-                self._commit_regularly(), name=f"bspump commit {self.locate_address()}"
-            )
+            self._commit_task = self._create_task(self._commit_regularly(), "commit")
+
+    def _create_task(self, coroutine: Coroutine[Any, Any, None], purpose: str) -> asyncio.Task[None]:
+        name = f"bspump {purpose} {self.locate_address()}"
+        return self.Loop.create_task(coroutine, name=name, context=_barrier.outside_walks())
 
     async def stop(self) -> None:
         """End the intake: cancel `main` and wait for its end. What was accepted before stays accepted."""
@@ -227,7 +236,7 @@ class Source(Component):
         if self.Task is None:
             return
         if self.Task.done():
-            self.Task = loop.create_task(self._run(), name=f"bspump source {self.locate_address()}")
+            self.Task = self._create_task(self._run(), "source")
         elif self._has_failed:
             self.Task.add_done_callback(lambda _: self.restart(loop))
 
@@ -248,10 +257,19 @@ class Source(Component):
         self._has_failed = False
         try:
             await self.main()
+        except asyncio.CancelledError:
+            if is_being_cancelled():
+                raise
+            self._fail(ProcessingError(f"{self!r} ended, since something that it awaited was cancelled"))
         except Exception as error:
-            # The error may be cleared before this task has ended.
-            self._has_failed = True
-            self.Pipeline._source_failed(self, error)
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        if asyncio.current_task() is not self.Task:
+            return  # the error that this one comes of is cleared already, and `main` begins again
+        # The error may be cleared before this task has ended.
+        self._has_failed = True
+        self.Pipeline._source_failed(self, error)
 
     def _recover(self) -> None:
         """Go on after an error was cleared: an acknowledged source from its last committed position."""
@@ -260,9 +278,7 @@ class Source(Component):
         if self.is_acknowledged:
             self._generation += 1
             self._position = self._committed
-            self.Task = self.Loop.create_task(
-                self._rewind_after(self.Task), name=f"bspump source {self.locate_address()}"
-            )
+            self.Task = self._create_task(self._rewind_after(self.Task), "source")
         else:
             self.restart(self.Loop)
 
@@ -273,8 +289,7 @@ class Source(Component):
         try:
             await self.rewind()
         except Exception as error:
-            self._has_failed = True
-            self.Pipeline._source_failed(self, error)
+            self._fail(error)
             return
         await self._run()
 
@@ -283,7 +298,12 @@ class Source(Component):
         if self._commit_task is not None:
             await _cancel(self._commit_task)
             self._commit_task = None
-        await self.close()
+        try:
+            await self.close()
+        finally:
+            # What was accepted and not committed comes again after the next start.
+            self._position = self._committed
+            self._position_moved.clear()
 
     # Describing the source
 

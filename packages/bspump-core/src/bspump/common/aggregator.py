@@ -204,3 +204,9 @@ class Aggregator(Generator):
     async def drain(self) -> None:
         """Send out what is held."""
         self.flush()
+
+    async def close(self) -> None:
+        """Stop the timer. What is held was not acknowledged."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -36,9 +36,15 @@ class DirectSource(RouteTarget):
         if pipeline.is_error() or not pipeline._life_cycle.takes_events:
             raise PipelineError(f"Pipeline '{pipeline.Id}' takes no events: it is stopped")
         pipeline._counts.entered += 1
-        pipeline._feeder.origin = self
         chain = pipeline._chain(0)
-        chain.single(_descendant(context, copy_context), deep_copy(event) if copy_event else event)
+        pipeline._feeder.origin = self
+        try:
+            chain.single(_descendant(context, copy_context), deep_copy(event) if copy_event else event)
+        except Exception as error:
+            pipeline._errors.goes_back(error)
+            raise
+        finally:
+            pipeline._feeder.origin = None
 
     def accept(self, contexts: list[Context], events: list[Event]) -> None:
         """Process events that a route brings."""
@@ -179,8 +185,7 @@ class InternalSource(RouteTarget):
     def _set_back_pressure(self, enable: bool) -> None:
         self.BackPressure = enable
         self.Pipeline._feeders.throttle(self, enable, target=self)
-        for ancestor in self.Pipeline._ancestors:
-            ancestor.throttle(self, enable)
+        self.Pipeline._throttle_ancestors(self, enable)
         message = "bspump.InternalSource.backpressure_on!" if enable else "bspump.InternalSource.backpressure_off!"
         self.Pipeline.PubSub.publish(message, source=self)
 

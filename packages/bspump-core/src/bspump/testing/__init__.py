@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from .memory import MemorySink, MemorySource
 from .runner import PumpRunner
+from .waiting import until
 
-__all__ = ["MemorySink", "MemorySource", "PumpRunner"]
+__all__ = ["MemorySink", "MemorySource", "PumpRunner", "until"]

@@ -8,11 +8,12 @@ from typing import Any, BinaryIO
 
 from bspump import Context
 
-from ._batches import Batch, BatchReader, LineParser
-from ._input_file import InputFile, file_errors
+from ._batches import Batch, BatchReader, LineParser, once
+from ._input_file import FileError, InputFile, file_errors
 from ._lines import Format, LineReader
-from ._positions import FilePosition
-from ._progress import Visit
+from ._positions import Entry, FilePosition
+from ._progress import Progress, Visit
+from ._tail import Follower
 from .fileabcsource import FileABCSource, resumes
 
 
@@ -26,18 +27,35 @@ class LineBasedSource(FileABCSource):
 
     Options:
         line_limit: the most bytes that a line, or an event of several lines, may have; a file with more fails.
+        tail: whether to follow files that grow. The source then needs no trigger, and its one cycle never ends. Files
+            are followed by name, as ``tail -F`` does: one that is rotated away is read to its end before the new one is
+            begun, one that is truncated is read from its beginning, one that is missing is waited for. A line is an
+            event once it has its newline. Files are neither renamed nor locked, whatever ``post`` says, and compressed
+            ones are left out.
+        tail_from: where to begin with a file that is there at the first start: ``beginning`` or ``end``.
+        poll_interval: how often to look for something new, in seconds.
     """
 
     ConfigDefaults: dict[str, Any] = {
         "line_limit": "64MB",
+        "tail": False,
+        "tail_from": "beginning",
+        "poll_interval": 0.25,
     }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         with self.options() as options:
             self._line_limit = options.size("line_limit")
+            self.tail = options.boolean("tail")
+            self._tail_from = options.choice("tail_from", ("beginning", "end"))
+            self._poll_interval = options.seconds("poll_interval", minimum=0.01)
             if self.encoding is not None and "b" in self.mode and not self._decodes:
                 options.refuse("encoding", "needs mode = r; bytes are passed on as they are in the file")
+
+        if self.tail:
+            self.post = "noop"
+            self._progress = Progress(self._store, self.post, "")
 
     _decodes = False
     """Whether the source decodes its files whatever the mode."""
@@ -56,6 +74,46 @@ class LineBasedSource(FileABCSource):
             line_limit=self._line_limit,
         )
 
+    async def open(self) -> None:
+        """Load what an earlier run has committed."""
+        await super().open()
+        if self.tail:
+            self.TriggerEvent.set()
+
+    @property
+    def _prunes_at_start(self) -> bool:
+        # A followed file that is not at its path any more may have been rotated.
+        return not self.tail
+
+    async def cycle(self, *args: Any, **kwags: Any) -> None:
+        """Read every file that is there now, or follow the files."""
+        if not self.tail:
+            await super().cycle(*args, **kwags)
+            return
+        self._is_in_cycle = True
+        follower = Follower(self, self._poll_interval, self._settle, from_end=self._tail_from == "end")
+        await follower.run()
+
+    def report_failed(self, file: InputFile, error: FileError) -> None:
+        """Say that a file is not followed any further."""
+        line = file.place.line
+        self.Pipeline.L.error(
+            "%r: file '%s' %s (after line %d); it is not followed any more, the others are",
+            self,
+            file.path,
+            error,
+            line,
+        )
+
+    def report_lost(self, path: str, entry: Entry) -> None:
+        """Say that what was added to a file before it was rotated away cannot be found."""
+        self.Pipeline.L.warning(
+            "%r: the file that was '%s' is not in its folder any more; what it had after line %d was not read",
+            self,
+            path,
+            entry.line,
+        )
+
     @resumes
     async def read(self, filename: str, f: Any) -> None:
         """Read a file from its committed place to its end."""
@@ -64,12 +122,13 @@ class LineBasedSource(FileABCSource):
             raise RuntimeError(f"{self!r}: read() is called by cycle(), which has opened the file")
         content: BinaryIO = getattr(f, "buffer", f)
         with file_errors():
-            reader = await self._in_thread(self._make_reader, visit.file, content)
-        await self._emit_all(visit, reader.read)
-        await self._emit_all(visit, _once(lambda: self._end_blocking(visit.file, reader)))
+            reader = await self._in_thread(self.make_reader, visit.file, content)
+        await self.emit_all(visit, reader.read)
+        await self.emit_all(visit, once(lambda: self._end_blocking(visit.file, reader)))
         visit.file.place = reader.place
 
-    def _make_reader(self, file: InputFile, content: BinaryIO) -> BatchReader:
+    def make_reader(self, file: InputFile, content: BinaryIO) -> BatchReader:
+        """Return what reads the batches of a file, from its place on. Blocks."""
         return BatchReader(file.path, content, file.place, self._format, self.make_parser)
 
     def _end_blocking(self, file: InputFile, reader: BatchReader) -> Batch | None:
@@ -78,12 +137,12 @@ class LineBasedSource(FileABCSource):
         if not reader.has_rest:
             return None
         # The end of a compressed stream is one; behind the last line of a plain file more may come at any time.
-        if file.codec is None and not file.is_settled(self._settle):
+        if file.codec is None and (file.has_grown() or not file.is_settled(self._settle)):
             file.is_waiting = True
             return None
         return reader.flush(with_remainder=True)
 
-    async def _emit_all(self, visit: Visit, produce: Callable[[], Batch | None]) -> None:
+    async def emit_all(self, visit: Visit, produce: Callable[[], Batch | None]) -> None:
         """Hand on batch after batch; the next one is produced in the thread meanwhile."""
         ahead = self._submit(produce)
         try:
@@ -125,12 +184,6 @@ class LineBasedSource(FileABCSource):
 
         events = batch.events if stop - start == len(batch.events) else batch.events[start:stop]
         await self.process_batch(events, contexts, position=position)
-
-
-def _once(produce: Callable[[], Batch | None]) -> Callable[[], Batch | None]:
-    """Return a function that produces a batch when called for the first time, and nothing after that."""
-    calls = iter([produce])
-    return lambda: next(calls, lambda: None)()
 
 
 def _see(future: asyncio.Future[Any]) -> None:

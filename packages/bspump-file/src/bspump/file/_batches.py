@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import BinaryIO, Protocol
 
 from bspump import Context, Event
@@ -45,6 +45,9 @@ class Parsed:
 
 class LineParser(Protocol):
     """Makes events of lines."""
+
+    ends_at_rest: bool
+    """Whether whole lines that it has not consumed make an event as soon as no more come for a while."""
 
     def parse(self, lines: list[bytes], first: int, *, is_end: bool) -> Parsed:
         """Make events of some lines.
@@ -136,6 +139,20 @@ class BatchReader:
         return self._parse(lines, is_end=True) if lines else None
 
     @property
+    def consumed(self) -> int:
+        """How many bytes of the file have been read, from its beginning."""
+        return self._lines.consumed
+
+    def continues(self, fd: int) -> bool:
+        """Tell whether the file is still the same up to there, as far as it is easy to see."""
+        return self._lines.continues(fd)
+
+    @property
+    def has_event_at_rest(self) -> bool:
+        """Whether whole lines are waiting that make an event if no more come."""
+        return bool(self._waiting) and self._parser.ends_at_rest
+
+    @property
     def has_rest(self) -> bool:
         """Whether something is left that is not known to be complete."""
         return bool(self._waiting or self._lines.remainder)
@@ -182,3 +199,9 @@ def decoded_lines(lines: list[bytes], codec: str, errors: str, first: int) -> tu
             found = error.object[error.start : error.start + 4].hex(" ")
             return decoded, FileError(f"is not encoded in {codec}: {place} ({found}): {error.reason}")
     return decoded, None
+
+
+def once(produce: Callable[[], Batch | None]) -> Callable[[], Batch | None]:
+    """Return a function that produces a batch when called for the first time, and nothing after that."""
+    calls = iter([produce])
+    return lambda: next(calls, lambda: None)()

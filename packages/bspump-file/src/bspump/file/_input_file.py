@@ -18,12 +18,13 @@ from typing import BinaryIO
 from bspump.errors import BSPumpError
 
 from ._compression import open_decompressed
-from ._positions import Place, sync_directory
+from ._positions import Place
 
 LOCKED = "-locked"
 PROCESSED = "-processed"
 FAILED = "-failed"
 SUFFIXES = (LOCKED, PROCESSED, FAILED)
+_INODE = " (inode "
 
 # Not the file's fault: the process or the machine is short of something.
 _SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
@@ -59,6 +60,8 @@ class Outcome(enum.Enum):
     """Somebody still writes it: it is read on in the next cycle."""
     PENDING = enum.auto()
     """It is visited again in this cycle, to see whether its last line is complete."""
+    FORGOTTEN = enum.auto()
+    """It was rotated away and followed to its end; nothing needs to be known of it any more."""
 
 
 class InputFile:
@@ -67,20 +70,40 @@ class InputFile:
     Attributes:
         path: its original path.
         current: its path at the moment.
+        key: what it is remembered by: its path; for a file that has been rotated away, also its inode.
+        status: its status when it was opened.
         codec: the compression, or None.
         place: the place from which it is to be read on.
     """
 
     def __init__(self, path: str, current: str, fd: int, codec: str | None) -> None:
         self.path = path
+        self.key = path
         self.current = current
         self.codec = codec
         self.place = Place()
         self.fd = fd
         self.end_size = 0
-        self._status = os.fstat(fd)
+        self.status = os.fstat(fd)
         self.is_waiting = False
         """Whether the file ends with something that may be incomplete."""
+
+    @classmethod
+    def open(cls, path: str, current: str, codec: str | None) -> InputFile | None:
+        """Open a file. None if it is gone.
+
+        Raises:
+            FileError: it cannot be opened.
+        """
+        try:
+            fd = os.open(current, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            if error.errno in _SHORTAGES:
+                raise
+            raise FileError(f"cannot be opened: {error.strerror}") from error
+        return cls(path, current, fd, codec)
 
     @classmethod
     def take(cls, path: str, codec: str | None, *, is_orphan: bool, rename: bool) -> InputFile | None:
@@ -96,17 +119,15 @@ class InputFile:
             FileError: it cannot be opened or renamed.
         """
         current = path + LOCKED if is_orphan else path
-        try:
-            fd = os.open(current, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except FileNotFoundError:
+        file = cls.open(path, current, codec)
+        if file is None:
             return None
-        except OSError as error:
-            if error.errno in _SHORTAGES:
-                raise
-            raise FileError(f"cannot be opened: {error.strerror}") from error
-        file = cls(path, current, fd, codec)
         try:
-            if _lock(fd, shared=not rename) and file._is_at(current) and (is_orphan or not rename or file._rename()):
+            if (
+                _lock(file.fd, shared=not rename)
+                and file._is_at(current)
+                and (is_orphan or not rename or file._rename())
+            ):
                 return file
         except OSError as error:
             file.close()
@@ -118,7 +139,7 @@ class InputFile:
     def _is_at(self, path: str) -> bool:
         """Tell whether the open file is still the one at a path."""
         try:
-            return os.path.samestat(os.stat(path), self._status)  # noqa: PTH116 (a Path costs more than the call)
+            return os.path.samestat(os.stat(path), self.status)  # noqa: PTH116 (a Path costs more than the call)
         except FileNotFoundError:
             return False
 
@@ -133,6 +154,16 @@ class InputFile:
         """Return a file object that reads the content from its beginning. Closing it does not close the file."""
         os.lseek(self.fd, 0, os.SEEK_SET)
         return open_decompressed(io.FileIO(self.fd, closefd=False), self.codec)
+
+    @property
+    def rotated_key(self) -> str:
+        """What the file is remembered by once its path leads to another one, or to none."""
+        return f"{self.path}{_INODE}{self.status.st_ino})"
+
+    @staticmethod
+    def path_of_key(key: str) -> str:
+        """Return the original path of the file that is remembered by a key."""
+        return key.rpartition(_INODE)[0] if key.endswith(")") and _INODE in key else key
 
     # Is it complete?
 
@@ -179,8 +210,12 @@ class InputFile:
             self.current = self.path
         self.close()
 
-    def move(self, suffix: str, directory: str = "") -> None:
-        """Give the file its final name, in another directory if there is one given, and let it go."""
+    def move(self, suffix: str, directory: str = "") -> Path:
+        """Give the file its final name, in another directory if there is one given, and let it go.
+
+        Returns:
+            the directory, which is to be synchronised for this to be durable.
+        """
         source = Path(self.current)
         folder = Path(directory) if directory else source.parent
         if self._is_at(self.current):
@@ -192,15 +227,15 @@ class InputFile:
                 if error.errno != errno.EXDEV:
                     raise
                 _move_across(source, target)
-            sync_directory(folder)
         self.close()
+        return folder
 
-    def delete(self) -> None:
-        """Remove the file."""
+    def delete(self) -> Path:
+        """Remove the file. Returns the directory, as `move`."""
         if self._is_at(self.current):
             Path(self.current).unlink()
-            sync_directory(Path(self.current).parent)
         self.close()
+        return Path(self.current).parent
 
     def suspend(self) -> None:
         """Close the file, which gives up the lock, until `resume`."""

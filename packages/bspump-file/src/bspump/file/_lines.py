@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import codecs
 import io
+import os
 from typing import BinaryIO, NamedTuple
 
 from ._input_file import FileError
 from ._positions import Place
 
-BLOCK = 1 << 20
+# Large enough for the system calls not to matter, small enough for what is made of it to stay in the cache.
+BLOCK = 1 << 18
 _LONGEST_MARK = 4
+_COMPARED = 64
 
 _NEWLINE_NAMES = {"": "", "lf": "\n", "cr": "\r", "crlf": "\r\n", "\\n": "\n", "\\r": "\r", "\\r\\n": "\r\n"}
 # The byte order marks by the encodings that have them; the longer ones first, since one begins with the other.
@@ -55,6 +58,7 @@ class LineReader:
         start: the place behind the byte order mark.
         place: the place that the reader began at.
         remainder: what stands behind the last newline so far.
+        consumed: how many bytes of the file have been read, from its beginning.
         first_block: the beginning of the file, for those who need it wherever they begin to read.
     """
 
@@ -62,6 +66,8 @@ class LineReader:
         self._content = content
         self._form = form
         self._error: Exception | None = None
+        self._last_bytes = b""
+        self.consumed = 0
         first = self._read_block()
         self.codec, mark = _encoding(first[:_LONGEST_MARK], form.encoding)
         self._width = next((width for name, width in _WIDTHS.items() if (self.codec or "").startswith(name)), 1)
@@ -78,6 +84,8 @@ class LineReader:
             return first[offset:]
         if self._content.seekable():
             self._content.seek(offset)
+            self.consumed = offset
+            self._last_bytes = b""
             return b""
         passed = len(first)
         while passed < offset:
@@ -85,6 +93,7 @@ class LineReader:
             if not data:
                 raise FileError(f"ends after {passed} bytes, in front of the place up to which it was read ({offset})")
             passed += len(data)
+        self.consumed = offset
         return b""
 
     def read(self) -> list[bytes] | None:
@@ -131,7 +140,15 @@ class LineReader:
                 break
             parts.append(part)
             missing -= len(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        block = parts[0] if len(parts) == 1 else b"".join(parts)
+        self.consumed += len(block)
+        self._last_bytes = block[-_COMPARED:] or self._last_bytes
+        return block
+
+    def continues(self, fd: int) -> bool:
+        """Tell whether what was read last is still in front of the place up to which the file was read."""
+        size = len(self._last_bytes)
+        return os.pread(fd, size, self.consumed - size) == self._last_bytes
 
     def _read_some(self, size: int) -> bytes:
         read: object = getattr(self._content, "read1", None)

@@ -7,7 +7,7 @@ import dataclasses
 from pathlib import Path
 
 from ._input_file import FAILED, PROCESSED, InputFile, Outcome
-from ._positions import Entry, FilePosition, Place, PositionStore
+from ._positions import Entry, FilePosition, Place, PositionStore, sync_directory
 
 # How many files that are read, but not committed, are kept open and locked. Beyond that only the names of the earliest
 # say that they are taken.
@@ -44,16 +44,17 @@ class Progress:
         self._move_destination = move_destination
         self._visits: dict[int, Visit] = {}
         self._last_number = 0
+        self._changed_folders: set[Path] = set()
         self._open: collections.deque[InputFile] = collections.deque()
         self.held: dict[str, InputFile] = {}
-        """The files that are taken, by their original path."""
+        """The files that are taken, by their keys."""
 
     def begin(self, file: InputFile) -> Visit:
         """Begin a visit."""
         self._last_number += 1
         visit = Visit(self._last_number, file, file.place)
         self._visits[visit.number] = visit
-        self.held[file.path] = file
+        self.held[file.key] = file
         return visit
 
     def end(self, visit: Visit, outcome: Outcome) -> FilePosition:
@@ -72,6 +73,9 @@ class Progress:
             if number < position.visit or (number == position.visit and position.is_end):
                 self._conclude(self._visits[number])
                 del self._visits[number]
+        for folder in list(self._changed_folders):
+            sync_directory(folder)
+            self._changed_folders.discard(folder)
         current = self._visits.get(position.visit)
         if current is not None:
             self._remember(current.file, Place(position.offset, position.line))
@@ -84,13 +88,17 @@ class Progress:
             self._remember(file, visit.place)
         elif file.resume():
             self._put_away(file, visit)
-            self.held.pop(file.path, None)
+            self.held.pop(file.key, None)
         else:  # somebody has removed it
-            self.held.pop(file.path, None)
-            self._store.entries.pop(file.path, None)
+            self.held.pop(file.key, None)
+            self._store.entries.pop(file.key, None)
 
     def _put_away(self, file: InputFile, visit: Visit) -> None:
         # A file that has grown since its end was read has not come to its end.
+        if visit.outcome is Outcome.FORGOTTEN:
+            self._store.entries.pop(file.key, None)
+            file.close()
+            return
         is_unfinished = visit.outcome is Outcome.UNFINISHED or (visit.outcome is Outcome.FINISHED and file.has_grown())
         if is_unfinished:
             self._remember(file, visit.place)
@@ -100,15 +108,26 @@ class Progress:
             file.release()
         else:
             if visit.outcome is Outcome.FAILED:
-                file.move(FAILED)
+                folder = file.move(FAILED)
             elif self._post == "delete":
-                file.delete()
+                folder = file.delete()
             else:
-                file.move(PROCESSED, self._move_destination)
-            self._store.entries.pop(file.path, None)
+                folder = file.move(PROCESSED, self._move_destination)
+            self._changed_folders.add(folder)
+            self._store.entries.pop(file.key, None)
 
     def _remember(self, file: InputFile, place: Place, state: str = "open") -> None:
-        self._store.entries[file.path] = Entry.of(file.fd, place, state, compressed=file.codec is not None)
+        entries = self._store.entries
+        entry = entries[file.key] = Entry.of(file.fd, place, state, compressed=file.codec is not None)
+        if file.key != file.path and file.path in entries and entries[file.path].inode == entry.inode:
+            del entries[file.path]
+
+    def rekey_blocking(self, file: InputFile, key: str) -> None:
+        """Remember a file by another key from now on."""
+        if self.held.pop(file.key, None) is not None:
+            self.held[key] = file
+        self._store.entries.pop(key, None)
+        file.key = key
 
     def forget_blocking(self) -> None:
         """Drop everything that is not committed and let go of the files; they keep their names."""

@@ -244,9 +244,13 @@ class FileABCSource(TriggerSource):
         try:
             return await self._in_thread(self._take_blocking, candidate)
         except FileError as error:
-            self._refused[candidate.path] = _signature(candidate.status)
-            self.Pipeline.L.error("%r: file '%s' %s; the other files go on", self, candidate.path, error)
+            self.refuse(candidate, error)
             return None
+
+    def refuse(self, candidate: Candidate, error: FileError) -> None:
+        """Say, once, that a file cannot be read, and leave it alone until it changes."""
+        self._refused[candidate.path] = _signature(candidate.status)
+        self.Pipeline.L.error("%r: file '%s' %s; the other files go on", self, candidate.path, error)
 
     def _take_blocking(self, candidate: Candidate) -> InputFile | None:
         codec = codec_of(candidate.path, self._compression)
@@ -275,12 +279,12 @@ class FileABCSource(TriggerSource):
         try:
             outcome = await self._read_content(file)
         except FileError as error:
-            outcome = await self._fail(file, error)
+            outcome = await self._fail_file(file, error)
         except Exception as error:
             # What stops the pipeline is not the fault of the file.
             if self._resumes or self.Pipeline.is_error():
                 raise
-            outcome = await self._fail(file, error)
+            outcome = await self._fail_file(file, error)
         if outcome is Outcome.PENDING and is_last_try:
             outcome = Outcome.UNFINISHED
         self._visit = None
@@ -310,7 +314,7 @@ class FileABCSource(TriggerSource):
             content, encoding=self.encoding or "utf-8", errors=self._encoding_errors, newline=self.newline
         )
 
-    async def _fail(self, file: InputFile, error: Exception) -> Outcome:
+    async def _fail_file(self, file: InputFile, error: Exception) -> Outcome:
         cause = error.__cause__ or error
         if isinstance(cause, BrokenArchiveError) and cause.truncated:
             settled = await self._in_thread(file.is_settled, self._settle)
@@ -352,9 +356,14 @@ class FileABCSource(TriggerSource):
             self.Pipeline.L.warning("%r has nothing to read, since its option 'path' is empty", self)
         await self._in_thread(self._open_store_blocking)
 
+    @property
+    def _prunes_at_start(self) -> bool:
+        return True
+
     def _open_store_blocking(self) -> None:
         self._store.open()
-        self._progress.prune_blocking(finished_too=False)
+        if self._prunes_at_start:
+            self._progress.prune_blocking(finished_too=False)
 
     async def close(self) -> None:
         """Give the files that are not finished back their names."""

@@ -119,6 +119,8 @@ class _BadRow(NamedTuple):
 class _Rows:
     """Makes dictionaries of rows."""
 
+    ends_at_rest = False
+
     def __init__(
         self, fieldnames: list[str] | None, dialect: Dialect, codec: str, errors: str, strict_columns: bool
     ) -> None:

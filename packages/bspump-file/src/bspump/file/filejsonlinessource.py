@@ -30,6 +30,8 @@ class FileJSONLinesSource(LineBasedSource):
 class _Values:
     """Parses lines."""
 
+    ends_at_rest = False
+
     def __init__(self, codec: str, errors: str) -> None:
         self._codec = codec
         self._errors = errors

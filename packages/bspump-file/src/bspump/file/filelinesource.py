@@ -53,12 +53,16 @@ class FileMultiLineSource(LineBasedSource):
 class _Lines:
     """Passes lines on."""
 
+    ends_at_rest = False
+
     def parse(self, lines: list[bytes], first: int, *, is_end: bool) -> Parsed:
         return Parsed(lines, len(lines))
 
 
 class _TextLines:
     """Decodes lines."""
+
+    ends_at_rest = False
 
     def __init__(self, codec: str, errors: str) -> None:
         self._codec = codec
@@ -75,6 +79,8 @@ class _TextLines:
 
 class _Groups:
     """Joins lines up to the next one that begins with the separator."""
+
+    ends_at_rest = True
 
     def __init__(self, separator: bytes, codec: str | None, errors: str) -> None:
         self._separator = separator

@@ -1,0 +1,261 @@
+"""Following files that grow, as ``tail -F`` does: by name, through rotation, truncation and re-creation."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ._batches import BatchReader, once
+from ._compression import codec_of
+from ._input_file import FileError, InputFile, Outcome, file_errors
+from ._output import end_of_last_line
+from ._positions import Entry, Place
+from ._progress import Visit
+from ._scan import Candidate
+
+if TYPE_CHECKING:
+    from ._batch_source import LineBasedSource
+
+# How often new files are looked for, in seconds, at most.
+_SCAN_INTERVAL = 1.0
+# How long a file that was rotated away is followed while somebody has it open, but writes nothing.
+_LONGEST_REST = 300.0
+_COUNTED_AT_ONCE = 1 << 20
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class Followed:
+    """A file that is followed."""
+
+    file: InputFile
+    reader: BatchReader | None = None
+    """None as long as the file is empty."""
+    moved_at: float = dataclasses.field(default_factory=time.monotonic)
+    """When something was read from it last."""
+    is_rotated: bool = False
+    """Whether its path leads to another file by now, or to none."""
+    is_drained: bool = False
+    """Rotated, and read to an end at which nothing was added for a while: the next file may be begun."""
+    is_over: bool = False
+    """Nobody will add to it any more."""
+    has_news: bool = False
+    is_truncated: bool = False
+    other_path: str = ""
+    """Where it was found after it was rotated, if it matches the path of the source there too."""
+
+
+class Follower:
+    """Follows the files of one source, from one start of its cycle on."""
+
+    def __init__(self, source: LineBasedSource, poll_interval: float, settle: float, *, from_end: bool) -> None:
+        self._source = source
+        self._poll_interval = poll_interval
+        self._settle = settle
+        self._from_end = from_end
+        self._files: list[Followed] = []
+        self._failed: set[tuple[int, int]] = set()
+        self._visit: Visit | None = None
+        self._next_scan = 0.0
+
+    async def run(self) -> None:
+        """Follow files until cancelled."""
+        source = self._source
+        for followed in await source._in_thread(self._find_rotated_blocking):
+            self._add(followed)
+        while True:
+            await source.Pipeline.ready()
+            if time.monotonic() >= self._next_scan:
+                await self._look_for_new_files()
+            moving = await source._in_thread(self._poll_blocking)
+            for followed in moving:
+                await self._advance(followed)
+            if not moving:
+                await asyncio.sleep(self._poll_interval)
+
+    # Which files
+
+    async def _look_for_new_files(self) -> None:
+        self._next_scan = time.monotonic() + max(_SCAN_INTERVAL, self._poll_interval)
+        for candidate in await self._source._find():
+            if candidate.is_orphan or self._is_known(candidate):
+                continue
+            try:
+                followed = await self._source._in_thread(self._take_blocking, candidate)
+            except FileError as error:
+                self._source.refuse(candidate, error)
+                continue
+            if followed is not None:
+                self._add(followed)
+        # From now on, what is new was not there at the start.
+        self._from_end = False
+
+    def _is_known(self, candidate: Candidate) -> bool:
+        """Tell whether a file is followed already, or has to wait for the one that had its name before."""
+        for followed in self._files:
+            if os.path.samestat(followed.file.status, candidate.status):
+                followed.other_path = candidate.path if followed.is_rotated else ""
+                return True
+            if followed.file.path == candidate.path and not followed.is_drained:
+                return True
+        return _identity(candidate.status) in self._failed
+
+    def _add(self, followed: Followed) -> None:
+        self._files.append(followed)
+        self._files.sort(key=lambda followed: not followed.is_rotated)
+        # Committed soon, so that the file is known after a restart even if nothing of it was.
+        self._source.position = self._visit_of(followed).position(followed.file.place)
+
+    def _take_blocking(self, candidate: Candidate) -> Followed | None:
+        source = self._source
+        codec = codec_of(candidate.path, source._compression)
+        file = InputFile.open(candidate.path, candidate.path, codec) if codec is None else None
+        if file is None:
+            return None
+        places = [entry.place for entry in source._store.entries.values() if entry.is_of(file.fd)]
+        if places:
+            file.place = max(places)
+        elif self._from_end:
+            file.place = _last_place(file.fd)
+        return Followed(file)
+
+    def _find_rotated_blocking(self) -> list[Followed]:
+        """Find the files that have lost their names since they were committed."""
+        entries = self._source._store.entries
+        found: dict[int, Followed] = {}
+        for key, entry in list(entries.items()):
+            path = InputFile.path_of_key(key)
+            if entry.state != "open" or _inode(path) == entry.inode:
+                continue
+            followed = found[entry.inode] if entry.inode in found else self._find_by_inode(Path(path), entry)
+            if followed is None:
+                del entries[key]
+                self._source.report_lost(path, entry)
+            else:
+                followed.file.place = max(followed.file.place, entry.place)
+                found[entry.inode] = followed
+        return list(found.values())
+
+    def _find_by_inode(self, path: Path, entry: Entry) -> Followed | None:
+        others = path.parent.iterdir() if path.parent.is_dir() else ()
+        for other in others:
+            file = InputFile.open(str(path), str(other), None) if _inode(str(other)) == entry.inode else None
+            if file is None:
+                continue
+            if entry.is_of(file.fd):
+                file.key = file.rotated_key
+                return Followed(file, is_rotated=True)
+            file.close()
+        return None
+
+    # What has happened to them
+
+    def _poll_blocking(self) -> list[Followed]:
+        return [followed for followed in self._files if self._look_at(followed)]
+
+    def _look_at(self, followed: Followed) -> bool:
+        """Find out whether there is something to do about a file."""
+        file, reader = followed.file, followed.reader
+        now = time.monotonic()
+        size = os.fstat(file.fd).st_size
+        consumed = reader.consumed if reader is not None else file.place.offset
+        followed.is_truncated = size < consumed or (
+            size > consumed and reader is not None and not reader.continues(file.fd)
+        )
+        followed.has_news = size > consumed or followed.is_truncated
+        if followed.has_news:
+            followed.moved_at = now
+        elif followed.is_rotated:
+            self._look_at_end(followed, now - followed.moved_at)
+        elif _inode(file.path) != file.status.st_ino:
+            followed.is_rotated = True
+            self._source._progress.rekey_blocking(file, file.rotated_key)
+            self._next_scan = 0.0
+        is_at_rest = reader is not None and reader.has_event_at_rest and now - followed.moved_at >= self._settle
+        return followed.has_news or followed.is_over or is_at_rest
+
+    def _look_at_end(self, followed: Followed, rest: float) -> None:
+        is_being_written = followed.file.is_being_written()
+        if not followed.is_drained and (is_being_written is False or rest >= self._settle):
+            followed.is_drained = True
+            self._next_scan = 0.0
+            return
+        followed.is_over = followed.is_drained and (is_being_written is False or rest >= _LONGEST_REST)
+
+    # Reading
+
+    def _visit_of(self, followed: Followed) -> Visit:
+        """Return the visit to a file, having ended that to another one."""
+        if self._visit is None or self._visit.file is not followed.file:
+            self._end_visit(Outcome.PENDING)
+            self._visit = self._source._progress.begin(followed.file)
+        return self._visit
+
+    def _end_visit(self, outcome: Outcome) -> None:
+        if self._visit is not None:
+            self._source.position = self._source._progress.end(self._visit, outcome)
+            self._visit = None
+
+    async def _advance(self, followed: Followed) -> None:
+        """Pass on what was added to a file, and let go of it if it is over."""
+        self._visit_of(followed)
+        try:
+            await self._read(followed)
+        except FileError as error:
+            self._failed.add(_identity(followed.file.status))
+            self._source.report_failed(followed.file, error)
+            self._let_go(followed)
+        else:
+            if followed.is_over:
+                self._let_go(followed)
+
+    async def _read(self, followed: Followed) -> None:
+        source, file = self._source, followed.file
+        visit = self._visit_of(followed)
+        if followed.is_truncated:
+            followed.reader = None
+            file.place = Place()
+        if followed.has_news:
+            if followed.reader is None:
+                with file_errors():
+                    followed.reader = await source._in_thread(source.make_reader, file, file.content())
+            await source.emit_all(visit, followed.reader.read)
+            file.place = followed.reader.place
+        if followed.reader is not None and not followed.has_news:
+            reader, is_over = followed.reader, followed.is_over
+            await source.emit_all(visit, once(lambda: reader.flush(with_remainder=is_over)))
+            file.place = reader.place
+
+    def _let_go(self, followed: Followed) -> None:
+        self._files.remove(followed)
+        if followed.other_path and followed.is_over:
+            # It matches under its new name too, and is not to be read once more.
+            self._source._progress.rekey_blocking(followed.file, followed.other_path)
+            self._end_visit(Outcome.FINISHED)
+        elif followed.is_over:
+            self._end_visit(Outcome.FORGOTTEN)
+        else:
+            self._end_visit(Outcome.UNFINISHED)
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
+def _inode(path: str) -> int | None:
+    try:
+        return os.stat(path).st_ino  # noqa: PTH116 (as strings come from glob)
+    except OSError:
+        return None
+
+
+def _last_place(fd: int) -> Place:
+    """Return the place behind the last newline of a file."""
+    end = end_of_last_line(fd)
+    lines = sum(
+        os.pread(fd, min(_COUNTED_AT_ONCE, end - at), at).count(b"\n") for at in range(0, end, _COUNTED_AT_ONCE)
+    )
+    return Place(end, lines)
