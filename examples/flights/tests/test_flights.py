@@ -127,6 +127,16 @@ def test_broken_lines_are_dead_letters_with_their_reasons(
     out, _ = january
     reasons = {letter["context"]["line"]: letter["exception"]["message"] for letter in read(out / "dead-letter.jsonl")}
     assert list(reasons) == [502, 4003, 8004, 12005, 16006, 20007, 24008]
+    for line, *words in [
+        (502, "4", "19"),
+        (4003, "21", "19"),
+        (8004, "dep_delay: 'late' is not a whole number"),
+        (12005, "month: '13' is not a whole number from 1 to 12"),
+        (16006, r"tailnum: 'BROKEN\\xff\\xfe\\x80' is not a code of letters and digits"),
+        (20007, "4", "19"),
+        (24008, "carrier: 'NA' is not a code of letters and digits"),
+    ]:
+        assert all(str(word) in reasons[line] for word in words)
 
 
 def test_the_report_says_what_arrived_and_where(january: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
@@ -232,6 +242,12 @@ def test_stopped_by_a_signal_it_goes_on_without_duplicates(
         assert (out / name).read_bytes() == (complete / name).read_bytes()
 
 
+def mark_unfinished(out: Path) -> None:
+    """Make a run look as if it had been killed right before its end."""
+    description = out / ".run" / "run.json"
+    description.write_text(description.read_text().replace('"finished": true', '"finished": false'))
+
+
 def test_killed_after_the_last_event_the_next_run_only_finishes(
     january: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
@@ -239,12 +255,25 @@ def test_killed_after_the_last_event_the_next_run_only_finishes(
     out = tmp_path / "out"
     shutil.copytree(complete, out)
     (out / "carriers.csv").unlink()
-    description = out / ".run" / "run.json"
-    description.write_text(description.read_text().replace('"finished": true', '"finished": false'))
+    mark_unfinished(out)
     result = run("--out", out)
     assert result.returncode == 0, result.stdout + result.stderr
     for name in ("flights.jsonl", "carriers.csv"):
         assert (out / name).read_bytes() == (complete / name).read_bytes()
+
+
+def test_if_everything_comes_again_the_carriers_are_still_right(
+    january: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    complete, _ = january
+    out = tmp_path / "out"
+    shutil.copytree(complete, out)
+    shutil.rmtree(out / ".run" / "positions")
+    mark_unfinished(out)
+    result = run("--out", out)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert ["duplicates", "27,011"] in [line.split() for line in result.stdout.splitlines()]
+    assert (out / "carriers.csv").read_bytes() == (complete / "carriers.csv").read_bytes()
 
 
 def test_a_loss_is_noticed(january: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
@@ -253,8 +282,7 @@ def test_a_loss_is_noticed(january: tuple[Path, subprocess.CompletedProcess[str]
     shutil.copytree(complete, out)
     lines = (out / "flights.jsonl").read_bytes().splitlines(keepends=True)
     (out / "flights.jsonl").write_bytes(b"".join(lines[:100] + lines[101:]))
-    description = out / ".run" / "run.json"
-    description.write_text(description.read_text().replace('"finished": true', '"finished": false'))
+    mark_unfinished(out)
     result = run("--out", out)
     assert result.returncode == 1
     assert "The input has 27,011 lines, but flights, cancelled and dead letter have 27,010." in result.stdout

@@ -26,10 +26,10 @@ def pump(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PumpRunner]:
 
 @pytest.fixture
 def read_files(pump: PumpRunner) -> ReadFiles:
-    """A function that runs a pipeline from a source of files for some cycles, and returns its sink.
+    """A function that runs a pipeline from a source of files, for some cycles, and returns its sink.
 
-    ``read_files(SourceClass, path, *arguments, cycles=1, pipeline={...}, **options)``; each call is a run of its own, of
-    the same pipeline.
+    ``read_files(SourceClass, path, *arguments, cycles=1, pipeline={...}, **options)``; each call is a run of its own,
+    of the same pipeline.
     """
 
     def read(

@@ -21,10 +21,14 @@ def copy_event(event: Any) -> Any:
 
 def _copy(value: Any) -> Any:
     kind = type(value)
+    if kind is dict:
+        if _IMMUTABLE.issuperset(map(type, value.values())):
+            return value.copy()
+        return {key: _copy(item) for key, item in value.items()}
+    if kind is list:
+        if _IMMUTABLE.issuperset(map(type, value)):
+            return value.copy()
+        return [_copy(item) for item in value]
     if kind in _IMMUTABLE:
         return value
-    if kind is dict:
-        return {key: (item if type(item) in _IMMUTABLE else _copy(item)) for key, item in value.items()}
-    if kind is list:
-        return [item if type(item) in _IMMUTABLE else _copy(item) for item in value]
     return copy.deepcopy(value)

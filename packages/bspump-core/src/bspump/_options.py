@@ -7,6 +7,7 @@ refuses to start with the whole list (see `BSPumpService.initialize`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -48,16 +49,16 @@ class Options:
             return True
         if word in _FALSE:
             return False
-        return bool(self._problem(key, "is not yes or no (true/false, on/off, 1/0)"))
+        return self._in_place_of(key, "is not yes or no (true/false, on/off, 1/0)").boolean(key)
 
     def integer(self, key: str, minimum: int | None = None) -> int:
         """Return the value as a whole number, not below `minimum`."""
         try:
             number = int(str(self._config[key]).strip())
         except ValueError:
-            return int(self._problem(key, "is not a whole number"))
+            return self._in_place_of(key, "is not a whole number").integer(key)
         if minimum is not None and number < minimum:
-            return int(self._problem(key, f"is below {minimum}"))
+            return self._in_place_of(key, f"is below {minimum}").integer(key)
         return number
 
     def number(self, key: str, minimum: float | None = None, maximum: float | None = None) -> float:
@@ -65,11 +66,13 @@ class Options:
         try:
             number = float(self._config[key])
         except (TypeError, ValueError):
-            return float(self._problem(key, "is not a number"))
+            number = math.nan
+        if math.isnan(number):
+            return self._in_place_of(key, "is not a number").number(key)
         if minimum is not None and number < minimum:
-            return float(self._problem(key, f"is below {minimum:g}"))
+            return self._in_place_of(key, f"is below {minimum:g}").number(key)
         if maximum is not None and number > maximum:
-            return float(self._problem(key, f"is above {maximum:g}"))
+            return self._in_place_of(key, f"is above {maximum:g}").number(key)
         return number
 
     def seconds(self, key: str, minimum: float = 0.0) -> float:
@@ -78,9 +81,11 @@ class Options:
         try:
             duration = float(asab.utils.convert_to_seconds(str(value).strip()))
         except (TypeError, ValueError):
-            return self._default_seconds(key, "is not a duration in seconds (such as 5, 1.5s, 2m, 1h)")
+            duration = math.nan
+        if math.isnan(duration):
+            return self._in_place_of(key, "is not a duration in seconds (such as 5, 1.5s, 2m, 1h)").seconds(key)
         if duration < minimum:
-            return self._default_seconds(key, f"is below {minimum:g} seconds")
+            return self._in_place_of(key, f"is below {minimum:g} seconds").seconds(key)
         return duration
 
     def size(self, key: str) -> int:
@@ -89,9 +94,12 @@ class Options:
         digits = text.rstrip("kmgb").strip()
         unit = text[len(digits) :].strip()
         try:
-            return int(float(digits) * _SIZE_UNITS[unit])
-        except (KeyError, ValueError):
-            return int(self._problem(key, "is not a size in bytes (such as 100, 64k, 16MB, 1G)"))
+            size = int(float(digits) * _SIZE_UNITS[unit])
+        except (KeyError, ValueError, OverflowError):
+            size = -1
+        if size < 0:
+            return self._in_place_of(key, "is not a size in bytes (such as 100, 64k, 16MB, 1G)").size(key)
+        return size
 
     def choice(self, key: str, choices: Iterable[str]) -> str:
         """Return the value if it is one of `choices`."""
@@ -99,7 +107,7 @@ class Options:
         allowed = list(choices)
         if value in allowed:
             return value
-        return str(self._problem(key, f"is none of {', '.join(allowed)}"))
+        return self._in_place_of(key, f"is none of {', '.join(allowed)}").text(key)
 
     def text_encoding(self, key: str) -> str:
         """Return the value if it is the name of a text encoding."""
@@ -112,14 +120,14 @@ class Options:
 
     def refuse(self, key: str, expectation: str) -> None:
         """Record that the value of `key` cannot be used, `expectation` completing "<value> ..."."""
-        self._problem(key, expectation)
-
-    def _default_seconds(self, key: str, expectation: str) -> float:
-        return float(asab.utils.convert_to_seconds(str(self._problem(key, expectation))))
-
-    def _problem(self, key: str, expectation: str) -> Any:
         self.problems.append(f"[{self._section}] {key}: {self._config[key]!r} {expectation}")
-        return self._defaults.get(key, "0")
+
+    def _in_place_of(self, key: str, expectation: str) -> Options:
+        """Record a problem. Returns the options to read from instead: the defaults."""
+        self.refuse(key, expectation)
+        default = self._defaults.get(key, "0")
+        is_default = default == self._config[key]
+        return Options(self._section, {key: "0" if is_default else default}, {})
 
     def raise_problems(self) -> None:
         """Raise `ConfigurationError` with every problem that was found."""

@@ -123,8 +123,8 @@ class LineBasedSource(FileABCSource):
         content: BinaryIO = getattr(f, "buffer", f)
         with file_errors():
             reader = await self._in_thread(self.make_reader, visit.file, content)
-        await self.emit_all(visit, reader.read)
-        await self.emit_all(visit, once(lambda: self._end_blocking(visit.file, reader)))
+        read_end = once(lambda: self._end_blocking(visit.file, reader))
+        await self.emit_all(visit, lambda: reader.read() or read_end())
         visit.file.place = reader.place
 
     def make_reader(self, file: InputFile, content: BinaryIO) -> BatchReader:
@@ -134,6 +134,7 @@ class LineBasedSource(FileABCSource):
     def _end_blocking(self, file: InputFile, reader: BatchReader) -> Batch | None:
         """Return what stands behind the last newline, if it is complete."""
         file.note_end(is_exact=True)
+        file.has_writer = file.is_being_written() is True
         if not reader.has_rest:
             return None
         # The end of a compressed stream is one; behind the last line of a plain file more may come at any time.

@@ -87,6 +87,8 @@ class InputFile:
         self.status = os.fstat(fd)
         self.is_waiting = False
         """Whether the file ends with something that may be incomplete."""
+        self.has_writer = False
+        """Whether somebody had it open for writing when it was read to its end."""
 
     @classmethod
     def open(cls, path: str, current: str, codec: str | None) -> InputFile | None:

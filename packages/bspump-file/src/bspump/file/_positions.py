@@ -128,6 +128,7 @@ class PositionStore:
         self._lock_fd: int | None = None
         self.path = directory / f"{name}.json"
         self.entries: dict[str, Entry] = {}
+        self._others: list[dict[str, Entry]] = []
 
     def open(self) -> None:
         """Take a slot and load what was saved there.
@@ -156,16 +157,16 @@ class PositionStore:
         self._lock_fd = fd
         return True
 
+    def load_others(self) -> None:
+        """Load what was saved in the other slots, by processes that run now or have run before."""
+        paths = (self._directory / f"{self._name}.json", *self._directory.glob(f"{self._name}.*.json"))
+        self._others = [_load(path) for path in paths if path != self.path]
+
     def of_all_slots(self, path: str) -> Iterator[Entry]:
-        """Yield the entries of a file, the own one first, then those of the other slots."""
-        own = self.entries.get(path)
-        if own is not None:
-            yield own
-        for other in (self._directory / f"{self._name}.json", *self._directory.glob(f"{self._name}.*.json")):
-            if other != self.path:
-                entry = _load(other).get(path)
-                if entry is not None:
-                    yield entry
+        """Yield the entries of a file in all the slots."""
+        for entries in (self.entries, *self._others):
+            if path in entries:
+                yield entries[path]
 
     def save(self) -> None:
         """Write the entries; they are on disk when this returns."""

@@ -49,12 +49,15 @@ class Progress:
         self.held: dict[str, InputFile] = {}
         """The files that are taken, by their keys."""
 
+    def hold(self, file: InputFile) -> None:
+        """Take charge of a file that was taken."""
+        self.held[file.key] = file
+
     def begin(self, file: InputFile) -> Visit:
         """Begin a visit."""
         self._last_number += 1
         visit = Visit(self._last_number, file, file.place)
         self._visits[visit.number] = visit
-        self.held[file.key] = file
         return visit
 
     def end(self, visit: Visit, outcome: Outcome) -> FilePosition:

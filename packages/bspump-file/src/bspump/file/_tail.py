@@ -115,6 +115,7 @@ class Follower:
         file = InputFile.open(candidate.path, candidate.path, codec) if codec is None else None
         if file is None:
             return None
+        source._progress.hold(file)
         places = [entry.place for entry in source._store.entries.values() if entry.is_of(file.fd)]
         if places:
             file.place = max(places)
@@ -147,6 +148,7 @@ class Follower:
                 continue
             if entry.is_of(file.fd):
                 file.key = file.rotated_key
+                self._source._progress.hold(file)
                 return Followed(file, is_rotated=True)
             file.close()
         return None

@@ -210,6 +210,7 @@ class FileABCSource(TriggerSource):
         return found.candidates
 
     def _scan_blocking(self) -> Scan:
+        self._store.load_others()
         found = scan(self._paths, self._include, self._exclude, self._order)
         found.candidates = [candidate for candidate in found.candidates if self._is_to_be_read(candidate)]
         return found
@@ -257,6 +258,7 @@ class FileABCSource(TriggerSource):
         file = InputFile.take(candidate.path, codec, is_orphan=candidate.is_orphan, rename=self.post != "noop")
         if file is None:
             return None
+        self._progress.hold(file)
         if self._resumes:
             entries = [entry for entry in self._store.of_all_slots(file.path) if entry.is_of(file.fd)]
             usable = [entry for entry in entries if not self._is_outdated(entry.state, entry.size, file)]
@@ -275,7 +277,7 @@ class FileABCSource(TriggerSource):
 
     async def _read_file(self, file: InputFile, *, is_last_try: bool = False) -> Outcome:
         visit = self._visit = self._progress.begin(file)
-        file.is_waiting = False
+        file.is_waiting = file.has_writer = False
         try:
             outcome = await self._read_content(file)
         except FileError as error:
@@ -302,9 +304,7 @@ class FileABCSource(TriggerSource):
             self._submit(f.close)
         if file.is_waiting:
             return Outcome.PENDING
-        if self._resumes and await self._in_thread(file.is_being_written) is True:
-            return Outcome.UNFINISHED
-        return Outcome.FINISHED
+        return Outcome.UNFINISHED if file.has_writer else Outcome.FINISHED
 
     def _open_blocking(self, file: InputFile) -> BinaryIO | TextIO:
         content = file.content()
