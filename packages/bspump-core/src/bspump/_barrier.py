@@ -2,7 +2,8 @@
 
 A walk goes through the depths in their order. At each it awaits the checkpoint of every processor and then the tasks
 that the generator at the depth's end has under way; after that, everything that was there has moved on to the next
-depth. Then it goes on in the pipelines that routers, tees and dead letters feed. Nothing is stopped meanwhile.
+depth. Then it goes on in all the pipelines that routers, tees and dead letters feed, at the same time. Nothing is
+stopped meanwhile.
 
 A walk that comes to a pipeline it is already in (pipelines that feed each other in a circle) goes once more around
 until no event has moved during a whole round; the intake of the circle, and of all that feed it, pauses meanwhile.
@@ -13,8 +14,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Coroutine, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ._futures import ANY_DEPTH
 
@@ -28,26 +29,25 @@ class Walk:
 
     def __init__(self, *, draining: bool) -> None:
         self.draining = draining
-        self.path: list[Pipeline] = []
+        self.is_over = False
         self.circles: set[Pipeline] = set()
-
-    def went_around(self) -> None:
-        """Note that every pipeline on the present path is part of a circle."""
-        self.circles.update(self.path)
+        """The pipelines that the walk came back to, and those between."""
 
 
-_current_walk: contextvars.ContextVar[Walk | None] = contextvars.ContextVar("bspump_walk", default=None)
+class _Place(NamedTuple):
+    """Where in a walk the running task is. The branches of a walk go on at the same time, each with its own path."""
+
+    walk: Walk
+    path: tuple[Pipeline, ...]
 
 
-def current_walk() -> Walk | None:
-    """Return the walk that the running task is a part of."""
-    return _current_walk.get()
+_place: contextvars.ContextVar[_Place | None] = contextvars.ContextVar("bspump_place", default=None)
 
 
 def outside_walks() -> contextvars.Context:
     """Return a context for a task that outlives the walk in which it may happen to be started."""
     context = contextvars.copy_context()
-    context.run(_current_walk.set, None)
+    context.run(_place.set, None)
     return context
 
 
@@ -57,25 +57,29 @@ async def checkpoint(pipeline: Pipeline, *, draining: bool = False) -> None:
     Raises:
         PipelineError: the pipeline, or one that it feeds, is stopped by an error or has come to its end.
     """
-    walk = _current_walk.get()
-    if walk is None or not walk.path:
-        walk = Walk(draining=draining)
-        await asyncio.ensure_future(_walk_from(walk, pipeline))
-    elif pipeline in walk.path:
-        walk.went_around()
+    place = _place.get()
+    if place is None or place.walk.is_over:
+        await asyncio.ensure_future(_walk_from(Walk(draining=draining), pipeline))
+    elif pipeline in place.path:
+        place.walk.circles.update(place.path)
     else:
-        await _visit(walk, pipeline)
+        await _visit(place.walk, place.path, pipeline)
 
 
 async def _walk_from(walk: Walk, pipeline: Pipeline) -> None:
-    _current_walk.set(walk)
-    await _visit(walk, pipeline)
-    if not walk.circles:
-        return
+    try:
+        await _visit(walk, (), pipeline)
+        if walk.circles:
+            await _go_around(walk, pipeline)
+    finally:
+        walk.is_over = True
+
+
+async def _go_around(walk: Walk, pipeline: Pipeline) -> None:
     with _paused_intake(walk.circles):
         while True:
             before = _movement(walk.circles)
-            await _visit(walk, pipeline)
+            await _visit(walk, (), pipeline)
             if _movement(walk.circles) == before:
                 return
 
@@ -97,17 +101,9 @@ def _movement(pipelines: set[Pipeline]) -> list[int]:
     return [pipeline._entered_total() for pipeline in sorted(pipelines, key=id)]
 
 
-async def _visit(walk: Walk, pipeline: Pipeline) -> None:
-    walk.path.append(pipeline)
-    try:
-        await _until_failure(pipeline, walk)
-    finally:
-        walk.path.pop()
-
-
-async def _until_failure(pipeline: Pipeline, walk: Walk) -> None:
+async def _visit(walk: Walk, path: tuple[Pipeline, ...], pipeline: Pipeline) -> None:
     failure = pipeline._failure_future()
-    body = asyncio.ensure_future(_body(pipeline, walk))
+    body = asyncio.ensure_future(_body(walk, path, pipeline))
     try:
         await asyncio.wait({body, failure}, return_when=asyncio.FIRST_COMPLETED)
         if failure.done():
@@ -115,13 +111,11 @@ async def _until_failure(pipeline: Pipeline, walk: Walk) -> None:
         await body
     finally:
         pipeline._forget_failure_future(failure)
-        if not body.done():
-            body.cancel()
-            with contextlib.suppress(asyncio.CancelledError, Exception):
-                await body
+        await _end({body})
 
 
-async def _body(pipeline: Pipeline, walk: Walk) -> None:
+async def _body(walk: Walk, path: tuple[Pipeline, ...], pipeline: Pipeline) -> None:
+    _place.set(_Place(walk, (*path, pipeline)))
     for source in pipeline.Sources:
         await source.checkpoint()
     for depth, processors in enumerate(list(pipeline.Processors)):
@@ -133,8 +127,33 @@ async def _body(pipeline: Pipeline, walk: Walk) -> None:
         if free:
             # A task that some component scheduled may have injected at this very depth.
             await _checkpoint_processors(processors, walk)
-    for route in list(pipeline._routes):
-        await route.checkpoint()
+    await _all_of([route.checkpoint() for route in list(pipeline._routes)])
+
+
+async def _all_of(coroutines: list[Coroutine[Any, Any, None]]) -> None:
+    """Run coroutines at the same time; raise what the first one that fails raises."""
+    if len(coroutines) < 2:
+        for coroutine in coroutines:
+            await coroutine
+        return
+    tasks = {asyncio.ensure_future(coroutine) for coroutine in coroutines}
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in done:
+            task.result()
+    finally:
+        await _end(tasks)
+
+
+async def _end(tasks: set[asyncio.Task[None]]) -> None:
+    unfinished = {task for task in tasks if not task.done()}
+    for task in unfinished:
+        task.cancel()
+    if unfinished:
+        await asyncio.wait(unfinished)
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()  # seen: one of them is raised already
 
 
 async def _checkpoint_processors(processors: list[ProcessorBase], walk: Walk) -> None:

@@ -115,7 +115,7 @@ class Options:
         try:
             "".encode(name)
         except LookupError:
-            return str(self._problem(key, "is no known text encoding (such as utf-8)"))
+            return self._in_place_of(key, "is no known text encoding (such as utf-8)").text(key)
         return name
 
     def refuse(self, key: str, expectation: str) -> None:
