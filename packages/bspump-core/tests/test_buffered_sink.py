@@ -76,6 +76,10 @@ class Setup:
             self.internal.put(None, event)
 
 
+async def has_written(sink: Remote, event: Any) -> None:
+    await until(lambda: event in sink.written)
+
+
 # Batching
 
 
@@ -110,7 +114,7 @@ def test_a_batch_goes_out_when_its_first_event_has_waited_for_linger(pump: PumpR
     async def scenario() -> None:
         for number in range(3):
             setup.put(number)
-            await until(lambda number=number: number in setup.sink.written)
+            await has_written(setup.sink, number)
 
     pump.run(scenario, setup.pipeline)
     assert setup.sink.batches == [[0], [1], [2]]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import os
-import random
 import signal
 from collections.abc import Callable
 from typing import Any
@@ -172,7 +170,7 @@ def test_a_hard_error_stops_the_pipeline_and_says_where_and_why(
     assert source.commits == [1]
 
 
-SEGMENTS = {
+SEGMENTS: dict[str, list[type[Fragile] | type[Pass]]] = {
     "one": [Fragile],
     "fused": [Pass, Fragile, Pass],
     "native": [FragileBatch],
@@ -180,6 +178,20 @@ SEGMENTS = {
     "native before": [Fragile, PassBatch, Pass],
     "mixed": [PassBatch, Pass, FragileBatch, Pass, PassBatch],
 }
+
+
+def make(pump: PumpRunner, pipeline: bspump.Pipeline, segments: str, *bad: int) -> list[bspump.Processor]:
+    """Make the processors of one of the SEGMENTS."""
+    return [
+        kind(pump.app, pipeline, *bad, id=f"X{n}")
+        if issubclass(kind, Fragile)
+        else kind(pump.app, pipeline, id=f"X{n}")
+        for n, kind in enumerate(SEGMENTS[segments])
+    ]
+
+
+async def stopped_after(pipeline: bspump.Pipeline, source: MemorySource, position: int) -> None:
+    await until(lambda: pipeline.is_error() and source.commits and source.commits[-1] == position)
 
 
 @pytest.mark.parametrize("one_by_one", [False, True])
@@ -190,10 +202,7 @@ def test_a_stop_within_a_batch_commits_exactly_up_to_the_last_good_event_and_goe
     pipeline = Judge(pump.app)
     source = MemorySource(pump.app, pipeline, range(100), one_by_one=one_by_one)
     sink = MemorySink(pump.app, pipeline)
-    processors = [
-        kind(pump.app, pipeline, 17, id=f"X{n}") if issubclass(kind, Fragile) else kind(pump.app, pipeline, id=f"X{n}")
-        for n, kind in enumerate(SEGMENTS[segments])
-    ]
+    processors = make(pump, pipeline, segments, 17)
     pipeline.build(source, *processors, sink)
 
     async def scenario() -> None:
@@ -221,7 +230,7 @@ def test_two_bad_events_in_different_segments_stop_at_the_first(pump: PumpRunner
 
     async def scenario() -> None:
         for bad, fragile in ((10, late), (20, early)):
-            await until(lambda bad=bad: pipeline.is_error() and source.commits and source.commits[-1] == bad)
+            await stopped_after(pipeline, source, bad)
             fragile.bad.clear()
             clear(pipeline)
         await source.finished.wait()
@@ -563,12 +572,7 @@ def test_skip_goes_on_without_the_bad_events_only(pump: PumpRunner, segments: st
     pipeline = Judge(pump.app, on_error="skip")
     source = MemorySource(pump.app, pipeline, range(100))
     sink = MemorySink(pump.app, pipeline)
-    processors = [
-        kind(pump.app, pipeline, 17, 56, id=f"X{n}")
-        if issubclass(kind, Fragile)
-        else kind(pump.app, pipeline, id=f"X{n}")
-        for n, kind in enumerate(SEGMENTS[segments])
-    ]
+    processors = make(pump, pipeline, segments, 17, 56)
     pipeline.build(source, *processors, sink)
     pump.run(source.finished.wait, pipeline)
     assert sink.events == [event for event in range(100) if event not in (17, 56)]
@@ -756,89 +760,3 @@ class FragileBufferedSink(bspump.BufferedSink):
         if self.is_broken:
             raise bspump.RejectedError("refused")
         self.written.extend(batch)
-
-
-@pytest.mark.oracle
-@pytest.mark.parametrize("seed", range(3))
-def test_random_failures_lose_nothing(pump: PumpRunner, seed: int) -> None:
-    """Two pipelines that fail now and then, each component a few times, and are cleared at once or a little later."""
-    dice = random.Random(seed)
-    left: dict[str, int] = dict.fromkeys(("single", "batch", "generator", "write", "gone", "retry"), 8)
-
-    def fails(kind: str, odds: float) -> bool:
-        if left[kind] and dice.random() < odds:
-            left[kind] -= 1
-            return True
-        return False
-
-    class Risky(bspump.Processor):
-        def process(self, context: bspump.Context, event: Any) -> Any:
-            if fails("single", 0.01):
-                raise ValueError(event)
-            return event
-
-    class RiskyBatch(Risky):
-        def process_batch(
-            self, contexts: list[bspump.Context], events: list[Any]
-        ) -> tuple[list[bspump.Context], list[Any]]:
-            if fails("batch", 0.1):
-                raise ValueError("whole batch")
-            return contexts, events
-
-    class Fan(bspump.Generator):
-        async def generate(self, context: bspump.Context, event: Any, depth: int) -> None:
-            if event % 2:
-                await asyncio.sleep(0)
-            if fails("generator", 0.005):
-                raise ValueError(event)
-            self.Pipeline.inject(context, event, depth)
-
-    class ToB(bspump.common.RouterSink):
-        def process(self, context: bspump.Context, event: Any) -> None:
-            self.route(context, event, "B")
-
-    class RiskyWriter(bspump.BufferedSink):
-        ConfigDefaults = {"linger": 0.001, "batch_size": 50, "retry_backoff": 0.0001}
-        written: set[int] = set()
-
-        async def write(self, batch: bspump.Batch) -> None:
-            await asyncio.sleep(0)
-            if fails("gone", 0.2):
-                raise ConnectionResetError("gone")
-            if fails("write", 0.2):
-                raise ValueError("something is wrong")
-            for index, event in enumerate(batch):
-                if fails("retry", 0.01):
-                    batch.retry(index)
-                else:
-                    self.written.add(event)
-
-    RiskyWriter.written = set()
-    a, b = bspump.Pipeline(pump.app, "A"), bspump.Pipeline(pump.app, "B")
-    source = MemorySource(pump.app, a, range(2000))
-    a.build(source, Risky(pump.app, a), RiskyBatch(pump.app, a), ToB(pump.app, a))
-    b.build(
-        bspump.common.InternalSource(pump.app, b),
-        RiskyBatch(pump.app, b, id="First"),
-        Fan(pump.app, b),
-        Risky(pump.app, b, id="Second"),
-        RiskyWriter(pump.app, b),
-    )
-
-    def clear_now_or_later(pipeline: bspump.Pipeline) -> None:
-        if dice.random() < 0.5:
-            clear(pipeline)
-        else:
-            pipeline.Loop.call_later(0.002, clear, pipeline)
-
-    listeners = [
-        Listener(pipeline, "bspump.pipeline.error!", functools.partial(clear_now_or_later, pipeline))
-        for pipeline in (a, b)
-    ]
-
-    async def scenario() -> None:
-        await until(lambda: source.commits and source.commits[-1] == 2000)
-
-    pump.run(scenario, a, b)
-    assert RiskyWriter.written == set(range(2000))
-    assert all(listener.count for listener in listeners)

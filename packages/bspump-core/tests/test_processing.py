@@ -113,7 +113,11 @@ def test_order_is_kept_and_drops_are_counted(pump: PumpRunner, kinds: tuple[type
 
 def test_batch_native_and_single_processors_mix_in_one_depth(pump: PumpRunner) -> None:
     kinds = (Do, DoBatch, Do, Do, DoBatch, DoBatch, Do)
-    makers = [do(pump, lambda event, number=number: [*event, number], kind) for number, kind in enumerate(kinds)]
+
+    def add(number: int) -> Callable[[list[int]], list[int]]:
+        return lambda event: [*event, number]
+
+    makers = [do(pump, add(number), kind) for number, kind in enumerate(kinds)]
     pipeline, sink = build(pump, memory(pump, [[] for _ in range(500)]), *makers)
     run(pump, pipeline)
     assert sink.events == [list(range(len(kinds)))] * 500

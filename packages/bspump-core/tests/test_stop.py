@@ -27,9 +27,8 @@ class Endless(bspump.Source):
     async def main(self) -> None:
         number = self.committed_position or 0
         while True:
-            await self.process(number)
+            await self.process_batch([number], position=number.__add__)
             number += 1
-            self.position = number
             if self.is_slow:
                 await asyncio.sleep(0)
 
@@ -62,14 +61,13 @@ class Hanging(bspump.BufferedSink):
 
     def __init__(self, app: bspump.BSPumpApplication, pipeline: bspump.Pipeline) -> None:
         super().__init__(app, pipeline)
-        self.hangs = True
+        self.may_write = asyncio.Event()
         self.writing = asyncio.Event()
         self.written: list[Any] = []
 
     async def write(self, batch: bspump.Batch) -> None:
         self.writing.set()
-        while self.hangs:
-            await asyncio.sleep(3600)
+        await self.may_write.wait()
         self.written.extend(batch)
 
 
@@ -351,7 +349,7 @@ def test_an_interrupted_pipeline_goes_on_from_its_last_commit_after_a_start(pump
         await sink.writing.wait()
         await pipeline.stop()
         assert source.position is None
-        sink.hangs = False
+        sink.may_write.set()
         pipeline.start()
         await until(lambda: len(sink.written) > 500)
         pipeline._life_cycle._stop_timeout = 30.0

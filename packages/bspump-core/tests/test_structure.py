@@ -163,8 +163,9 @@ def test_components_are_found_by_their_addresses(pump: PumpRunner, shelf: Shelf)
     assert shelf.pipeline.locate_source("A") is None
     assert shelf.pipeline.locate_processor("Out") is shelf.sink
     assert shelf.pipeline.locate_processor("In") is None
-    for component in (shelf.source, shelf.sink, *shelf.pipeline.iter_processors()):
-        assert pump.service.locate(component.locate_address()) is component
+    for processor in shelf.pipeline.iter_processors():
+        assert pump.service.locate(processor.locate_address()) is processor
+    assert pump.service.locate(shelf.source.locate_address()) is shelf.source
     assert shelf.source.locate_address() == "P.*In"
     assert shelf.sink.locate_address() == "P.Out"
     assert pump.service.locate("P") is shelf.pipeline

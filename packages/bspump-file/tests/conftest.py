@@ -33,7 +33,7 @@ def read_files(pump: PumpRunner) -> ReadFiles:
     """
 
     def read(
-        source_class: type[bspump.file.FileABCSource],
+        source_class: Callable[..., bspump.file.FileABCSource],
         path: Path | str,
         *arguments: Any,
         cycles: int = 1,
@@ -41,9 +41,7 @@ def read_files(pump: PumpRunner) -> ReadFiles:
         **options: Any,
     ) -> MemorySink:
         reading = Reading(pump.app, pipeline)
-        source: bspump.TriggerSource = source_class(
-            pump.app, reading, *arguments, id="files", config={"path": str(path), **options}
-        )
+        source = source_class(pump.app, reading, *arguments, id="files", config={"path": str(path), **options})
         sink = MemorySink(pump.app, reading)
         reading.build(source, sink)
 

@@ -49,10 +49,9 @@ class Lines(bspump.Pipeline):
 
 
 def test_globs_folders_include_and_exclude(read_files: ReadFiles, tmp_path: Path) -> None:
+    (tmp_path / "deep" / "er").mkdir(parents=True)
     for name in ("a.txt", "b.txt", "c.csv", "deep/er/d.txt", "deep/skip.txt"):
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"{name}\n")
+        (tmp_path / name).write_text(f"{name}\n")
     path = f"{tmp_path}/**/*.txt:{tmp_path}/*.csv"
     sink = read_files(FileLineSource, path, post="noop", mode="r", exclude="*skip*")
     assert sorted(sink.events) == ["a.txt\n", "b.txt\n", "c.csv\n", "deep/er/d.txt\n"]
@@ -521,6 +520,8 @@ def test_a_file_that_cannot_be_opened_is_said_once(
     assert sink.events == [b"good\n"]
     (message,) = [message for message in caplog.messages if "a.txt" in message]
     assert "cannot be opened: Permission denied" in message
+    left = ["a.txt-failed", "b.txt-processed"] if post == "move" else ["a.txt", "b.txt"]
+    assert names(tmp_path) == left
 
 
 def test_the_gauge_counts_the_files(pump: PumpRunner, tmp_path: Path) -> None:

@@ -35,3 +35,11 @@ def service_of_module(app: asab.Application, module: Any, name: str) -> Any:
     """Add an asab module, unless it is there already, and return the service it brings."""
     app.add_module(module)
     return app.get_service(name)
+
+
+def stop_application(app: asab.Application, exit_code: int | None = None) -> None:
+    """Stop the application, unless it stops already: asab takes a third call of ``stop()`` for an emergency."""
+    if not app._stop_counter:
+        app.stop(exit_code)
+    elif exit_code is not None:
+        app.set_exit_code(exit_code)

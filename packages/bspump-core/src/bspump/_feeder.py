@@ -1,7 +1,7 @@
 """The way of events from a source into the first depth.
 
-A batch goes in by chunks, sized so that a chunk takes a few milliseconds: between two chunks the pipeline may be
-throttled, positions move on and the event loop gets its turn. Nothing here is done per event but one call.
+A batch goes in by chunks, sized so that a chunk takes a few milliseconds: before each chunk the pipeline may be
+throttled and the event loop gets its turn. Nothing here is done per event but one call.
 """
 
 from __future__ import annotations
@@ -42,24 +42,27 @@ class Feeder:
     async def process(self, event: Event, context: Context | None, source: Source | None) -> None:
         """Let one event through the first depth."""
         pipeline = self._pipeline
+        self._since_clock += 1
+        is_sample = self._since_clock >= _CLOCK_EVERY
+        if is_sample:
+            self._since_clock = 0
+            await self._yield_in_time()
         if not pipeline._is_ready or pipeline._intake_pauses:
             await pipeline._wait_for_entry(source)
+        # Nothing is awaited from here on, so that a source which is cancelled knows whether the event was accepted.
         pipeline._counts.entered += 1
         self.origin = source
-        self._since_clock += 1
         chain = pipeline._chain(0)
         try:
-            if self._since_clock < _CLOCK_EVERY:
+            if is_sample:
+                chain.single_profiled({} if context is None else context.copy(), event)
+            else:
                 chain.single({} if context is None else context.copy(), event)
-                return
-            self._since_clock = 0
-            chain.single_profiled({} if context is None else context.copy(), event)
         except Exception as error:
             pipeline._errors.goes_back(error)
             raise
         finally:
             self.origin = None
-        await self._yield_in_time()
 
     async def process_batch(
         self,
@@ -75,6 +78,7 @@ class Feeder:
             _check_number(len(contexts), total)
         start = 0
         while start < total:
+            await self._yield_in_time()
             if not pipeline._may_enter(source):
                 await pipeline._wait_for_entry(source)
             size = self._chunk
@@ -90,7 +94,6 @@ class Feeder:
                 pipeline._errors.goes_back(error)
                 raise error
             self._adapt(len(chunk), perf_counter() - began)
-            await self._yield_in_time()
 
     async def reject(self, error: Exception, event: Event, context: Context | None, source: Source) -> None:
         """Let the pipeline decide about something that a source could not make an event of."""

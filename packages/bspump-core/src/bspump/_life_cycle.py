@@ -184,6 +184,7 @@ class LifeCycle:
 
     async def _close(self) -> None:
         pipeline = self._pipeline
+        self.has_stopped = True
         await self._stop_sources(pipeline.Sources)
         still_running = await pipeline._futures.cancel(self._seconds_left())
         if still_running:
@@ -195,7 +196,6 @@ class LifeCycle:
         for processor in pipeline.iter_processors():
             await self._close_one(processor, processor.close())
         self._opened.clear()
-        self.has_stopped = True
         self.is_running = False
         self.takes_events = False
         pipeline._evaluate_ready()

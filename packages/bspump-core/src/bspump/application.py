@@ -16,7 +16,7 @@ from typing import Any
 
 import asab
 
-from ._asab import service_of_module
+from ._asab import service_of_module, stop_application
 from ._version import __version__
 from .errors import BSPumpError, ConfigurationError, PluginError
 from .service import BSPumpService
@@ -110,7 +110,7 @@ class BSPumpApplication(asab.Application):
 
     def _refuse_to_start(self, part: object, error: Exception) -> None:
         L.error("The application ends: %s cannot be initialised: %s", type(part).__name__, error)
-        self.stop(exit_code=1)
+        stop_application(self, exit_code=1)
 
     def _on_run(self, message_type: str) -> None:
         tune_garbage_collector()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import asab
 
+from ._asab import stop_application
 from .abc.connection import Connection
 from .abc.lookup import Lookup
 from .errors import ConfigurationError
@@ -49,8 +50,10 @@ class BSPumpService(asab.Service):
         self.Matrixes: dict[str, Matrix] = {}
         self.LookupFactories: list[LookupFactory] = []
         self.configuration_problems: list[str] = []
+        self._told_problems: set[str] = set()
         self._loading = asyncio.Lock()
         self._loaded_lookups: set[Lookup] = set()
+        self._stopping: set[asyncio.Task[None]] = set()
 
     # Pipelines
 
@@ -99,7 +102,9 @@ class BSPumpService(asab.Service):
         removed = self.Pipelines.pop(pipeline_id)
         removed._metrics.remove()
         if removed._life_cycle.is_running:
-            self.App.TaskService.schedule(removed.stop())
+            stopping = self.App.Loop.create_task(removed.stop(), name=f"bspump stop {removed.Id}")
+            self._stopping.add(stopping)
+            stopping.add_done_callback(self._stopping.discard)
 
     # Connections
 
@@ -241,10 +246,13 @@ class BSPumpService(asab.Service):
                 raise result
 
     def _refuse(self, problems: list[str]) -> None:
-        for problem in dict.fromkeys(problems):
+        new = [problem for problem in dict.fromkeys(problems) if problem not in self._told_problems]
+        self._told_problems.update(new)
+        for problem in new:
             L.error("%s", problem)
-        L.error("The application does not start: %d configuration problem(s), see above", len(set(problems)))
-        self.App.stop(exit_code=1)
+        if new:
+            L.error("The application does not start: %d configuration problem(s), see above", len(set(problems)))
+        stop_application(self.App, exit_code=1)
 
     async def finalize(self, app: asab.Application) -> None:
         """Stop the pipelines: the intake first, then each pipeline after those that feed it, connections last."""
@@ -252,6 +260,7 @@ class BSPumpService(asab.Service):
         await asyncio.gather(*(pipeline._life_cycle.stop_intake() for pipeline in pipelines))
         for pipeline in _feeders_first(pipelines):
             await pipeline._life_cycle.drain_and_close()
+        await asyncio.gather(*self._stopping)
         for connection in self.Connections.values():
             try:
                 await connection.close()

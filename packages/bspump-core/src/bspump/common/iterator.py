@@ -31,11 +31,37 @@ class IteratorSource(TriggerSource):
     ) -> None:
         super().__init__(app, pipeline, id=id, config=config)
         self.Iterator = iter(iterator)
+        self._batch: list[Event] = []
 
     async def cycle(self, *args: Any, **kwags: Any) -> None:
         """Bring everything that is left."""
-        while batch := list(itertools.islice(self.Iterator, _BATCH)):
-            await self.process_batch(batch)
+        failure = None
+        while failure is None:
+            failure = self._take()
+            if failure is None and not self._batch:
+                return
+            await self._bring()
+        raise failure
+
+    def _take(self) -> Exception | None:
+        try:
+            self._batch.extend(itertools.islice(self.Iterator, _BATCH))
+        except Exception as error:
+            return error  # after what the iterator gave before
+        return None
+
+    async def _bring(self) -> None:
+        accepted = 0
+
+        def count(number: int) -> None:
+            nonlocal accepted
+            accepted = number
+
+        try:
+            await self.process_batch(self._batch, position=count)
+        finally:
+            # The next cycle brings what was not accepted: the iterator does not give it again.
+            del self._batch[:accepted]
 
 
 class IteratorGenerator(Generator):

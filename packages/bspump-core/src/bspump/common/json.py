@@ -112,7 +112,7 @@ class StdDictToJsonParser(Processor):
 
 
 class DictToJsonBytesParser(Processor):
-    """Serialises an event into compact JSON as bytes.
+    """Serialises an event into compact JSON as bytes. NaN and infinities, which JSON does not have, become null.
 
     Options:
         encoding: the text encoding of the bytes.
@@ -141,7 +141,11 @@ class DictToJsonBytesParser(Processor):
                 return orjson.dumps(event)
             except TypeError:
                 pass  # keys that are no strings, integers beyond 64 bits
-        return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode(self._encoding)
+        text = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
+        try:
+            return text.encode(self._encoding)
+        except UnicodeEncodeError:  # characters that the encoding does not have: JSON escapes them
+            return json.dumps(event, separators=(",", ":")).encode(self._encoding)
 
     def process_batch(self, contexts: list[Context], events: list[Event]) -> tuple[list[Context], list[Event]]:
         """Serialise a batch."""

@@ -164,10 +164,15 @@ class InternalSource(RouteTarget):
     async def put_async(
         self, context: Context | None, event: Event, copy_context: bool = False, copy_event: bool = False
     ) -> None:
-        """Put an event into the queue, waiting until there is room."""
-        while self.Queue.full():
+        """Put an event into the queue, waiting until there is room.
+
+        Raises:
+            PipelineError: the pipeline was stopped for good.
+        """
+        while self.Queue.full() and not self.Pipeline._life_cycle.has_stopped:
             self._has_room.clear()
             await self._has_room.wait()
+        self._refuse_when_stopped()
         self.put(context, event, copy_context=copy_context, copy_event=copy_event)
 
     def accept(self, contexts: list[Context], events: list[Event]) -> None:
@@ -175,12 +180,19 @@ class InternalSource(RouteTarget):
         self._extend([({"ancestor": context}, event) for context, event in zip(contexts, events, strict=True)])
 
     def _extend(self, items: list[tuple[Context, Event]]) -> None:
-        if self.Pipeline._life_cycle.has_stopped:
-            raise PipelineError(f"{self.locate_address()} takes no events: its pipeline was stopped")
+        self._refuse_when_stopped()
         self.Queue.extend(items)
         self._arrived.set()
         if self._high and not self.BackPressure and self.Queue.qsize() >= self._high:
             self._set_back_pressure(True)
+
+    def _refuse_when_stopped(self) -> None:
+        if self.Pipeline._life_cycle.has_stopped:
+            raise PipelineError(f"{self.locate_address()} takes no events: its pipeline was stopped")
+
+    async def close(self) -> None:
+        """Wake those who wait for room; there will be none."""
+        self._has_room.set()
 
     def _set_back_pressure(self, enable: bool) -> None:
         self.BackPressure = enable

@@ -83,6 +83,7 @@ class TeeSource(InternalSource):
 
     async def close(self) -> None:
         """Give the bindings up. An error does not: what comes meanwhile has to wait here."""
+        await super().close()
         for target in self._targets:
             self._locate_tee(target).unbind(self.locate_address())
 

@@ -79,6 +79,7 @@ class PumpRunner:
 
     def close(self) -> None:
         """Take the application down."""
+        self._forget_scheduled()
         if not self._loop.is_closed():
             self._loop.run_until_complete(self._cancel_tasks())
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
@@ -104,6 +105,14 @@ class PumpRunner:
         for section in asab.Config.sections():
             if section.startswith(_OWN_SECTIONS) or (section == "web" and not self._had_web):
                 asab.Config.remove_section(section)
+
+    def _forget_scheduled(self) -> None:
+        # What was left for asab's task service, which does not run here, such as the start of a web server
+        scheduled = self.app.TaskService.NewTasks
+        while not scheduled.empty():
+            task = scheduled.get_nowait()
+            if asyncio.iscoroutine(task):
+                task.close()
 
     async def _cancel_tasks(self) -> None:
         tasks = asyncio.all_tasks() - {asyncio.current_task()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asab
 
+from .._asab import stop_application
 from ..abc.source import TriggerSource
 from .trigger import Trigger
 
@@ -25,4 +26,4 @@ class RunOnceTrigger(Trigger):
         """Stop the application after the last source."""
         self._unfinished.discard(source)
         if not self._unfinished:
-            self.App.stop()
+            stop_application(self.App)

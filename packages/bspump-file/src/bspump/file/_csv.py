@@ -42,6 +42,9 @@ DEFAULTS: dict[str, Any] = {
     "strict": False,
 }
 
+# A line that is a row of its own in every dialect, quoting or not, unless a quoted field is open.
+PROBE = "0\n"
+
 Dialect = dict[str, Any]
 """Keyword arguments for `csv.reader` and `csv.writer`."""
 

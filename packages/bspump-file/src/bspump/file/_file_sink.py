@@ -16,6 +16,7 @@ from bspump import Context, Event
 from bspump.abc.sink import Sink
 
 from ._compression import CODECS, codec_of
+from ._lines import split_mark, width_of
 from ._output import OutputFile, Rotation, end_of_last_line
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class AppendingSink(Sink):
     Options:
         path: the file. Missing folders are created.
         append: whether to append to a file that is there already; with ``no`` each run begins it anew.
+        encoding: the encoding of text; a byte order mark, where it has one, is written at the start of a file only.
         compression: ``auto`` (by the suffix: .gz, .bz2, .xz, .lzma, .zst), ``none``, or the name of a format. What is
             in the file is a complete archive after every write.
         buffer_size: how many bytes are collected for one write.
@@ -88,11 +90,13 @@ class AppendingSink(Sink):
             self._path = options.text("path")
             self._append = options.boolean("append")
             self._compression = options.choice("compression", ("auto", "none", *CODECS))
-            self._encoding = options.text("encoding") or "utf-8"
+            self._file_encoding = options.text("encoding") or "utf-8"
             try:
-                "".encode(self._encoding)
+                "".encode(self._file_encoding)
             except LookupError:
                 options.refuse("encoding", "is no known text encoding")
+                self._file_encoding = "utf-8"
+            self._encoding, self._mark = split_mark(self._file_encoding)
             self._buffer_size = options.size("buffer_size")
             self._high = options.size("buffer_limit")
             self._flush_interval = options.seconds("flush_interval")
@@ -131,7 +135,7 @@ class AppendingSink(Sink):
 
     def find_end(self, fd: int) -> int:
         """Return the length of the part of an existing file that is whole events. Called in a thread."""
-        return end_of_last_line(fd, "\n".encode(self._encoding))
+        return end_of_last_line(fd, "\n".encode(self._encoding), width_of(self._encoding))
 
     @property
     def _names_vary(self) -> bool:
@@ -237,7 +241,7 @@ class AppendingSink(Sink):
         return await self.Loop.run_in_executor(self._thread, lambda: function(*arguments))
 
     def _write_blocking(self, path: str, data: bytes) -> int:
-        return self._output(path).write(self._headers.get(path, b""), data)
+        return self._output(path).write(self._mark + self._headers.get(path, b""), data)
 
     def _output(self, path: str) -> OutputFile:
         output = self._outputs.get(path)

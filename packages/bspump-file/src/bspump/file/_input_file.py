@@ -256,6 +256,16 @@ class InputFile:
             self.fd = -1
 
 
+def set_aside(path: str, *, is_orphan: bool) -> bool:
+    """Give a file that cannot even be opened the suffix ``-failed``. False if that is not possible either."""
+    current = Path(path + LOCKED if is_orphan else path)
+    try:
+        current.rename(_free_name(current.parent, Path(path).name, FAILED))
+    except OSError:
+        return False
+    return True
+
+
 def _lock(fd: int, *, shared: bool) -> bool:
     try:
         fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)

@@ -26,11 +26,26 @@ _UNMARKED = {"utf-16": "utf-16-le", "utf-32": "utf-32-le"}
 _WIDTHS = {"utf-16": 2, "utf-32": 4}
 
 
+def width_of(codec: str) -> int:
+    """Return how many bytes the units of an encoding have."""
+    return next((width for name, width in _WIDTHS.items() if codec.startswith(name)), 1)
+
+
 def newline_of(option: str) -> str | None:
     """Return the newline that an option stands for: the characters, their escapes, or lf, crlf, cr. None: neither."""
     if option in ("\n", "\r", "\r\n"):
         return option
     return _NEWLINE_NAMES.get(option.strip().lower())
+
+
+def split_mark(encoding: str) -> tuple[str, bytes]:
+    """Return how a file in an encoding is written: the encoding of its pieces, and the byte order mark at its start."""
+    name = codecs.lookup(encoding).name
+    if name == "utf-8-sig":
+        return "utf-8", codecs.BOM_UTF8
+    if name in _UNMARKED:
+        return _UNMARKED[name], _MARKS[name][0][0]
+    return name, b""
 
 
 class Format(NamedTuple):
@@ -70,7 +85,7 @@ class LineReader:
         self.consumed = 0
         first = self._read_block()
         self.codec, mark = _encoding(first[:_LONGEST_MARK], form.encoding)
-        self._width = next((width for name, width in _WIDTHS.items() if (self.codec or "").startswith(name)), 1)
+        self._width = width_of(self.codec or "")
         self.newline = (_newline_in(first) if form.newline == "" else form.newline).encode(self.codec or "ascii")
         self.start = Place(mark, 0)
         self.place = max(place, self.start)

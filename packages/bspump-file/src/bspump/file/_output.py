@@ -178,45 +178,22 @@ def _final_name(path: str) -> Path:
     return target
 
 
-def end_of_last_line(fd: int, newline: bytes = b"\n") -> int:
-    """Return the length of a file up to and including its last newline."""
+def end_of_last_line(fd: int, newline: bytes = b"\n", width: int = 1) -> int:
+    """Return the length of a file up to and including its last newline, which begins at a multiple of `width`."""
     end = os.fstat(fd).st_size
-    overlap = len(newline) - 1
+    end -= end % width
     while end > 0:
         start = max(0, end - _BACKWARDS)
-        at = os.pread(fd, end - start + overlap, start).rfind(newline)
+        block = os.pread(fd, end - start + len(newline) - 1, start)
+        at = block.rfind(newline)
+        while at >= 0 and (start + at) % width:
+            at = block.rfind(newline, 0, at + len(newline) - 1)
         if at >= 0:
             return start + at + len(newline)
         end = start
     return 0
 
 
-def end_of_last_row(fd: int, newline: bytes, quote: bytes) -> int:
-    """Return the length of a CSV file up to the end of its last row: a newline behind an even number of quotes."""
-    size = os.fstat(fd).st_size
-    quotes = 0
-    for start in range(0, size, _BACKWARDS):
-        quotes += os.pread(fd, _BACKWARDS, start).count(quote)
-    end = size
-    while end > 0:
-        line_end = _last_newline(fd, newline, end)
-        quotes -= _count(fd, quote, line_end, end)
-        if quotes % 2 == 0:
-            return line_end
-        # It stands in a quoted field; look in front of it.
-        end = line_end - len(newline)
-    return 0
-
-
-def _last_newline(fd: int, newline: bytes, end: int) -> int:
-    while end > 0:
-        start = max(0, end - _BACKWARDS)
-        at = os.pread(fd, end - start, start).rfind(newline)
-        if at >= 0:
-            return start + at + len(newline)
-        end = start + len(newline) - 1 if start else 0
-    return 0
-
-
-def _count(fd: int, quote: bytes, start: int, end: int) -> int:
-    return sum(os.pread(fd, min(_BACKWARDS, end - at), at).count(quote) for at in range(start, end, _BACKWARDS))
+def count(fd: int, pattern: bytes, end: int) -> int:
+    """Return how often a single character stands in a file in front of a place."""
+    return sum(os.pread(fd, min(_BACKWARDS, end - at), at).count(pattern) for at in range(0, end, _BACKWARDS))

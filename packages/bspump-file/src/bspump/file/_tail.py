@@ -86,7 +86,7 @@ class Follower:
             try:
                 followed = await self._source._in_thread(self._take_blocking, candidate)
             except FileError as error:
-                self._source.refuse(candidate, error)
+                await self._source.refuse(candidate, error)
                 continue
             if followed is not None:
                 self._add(followed)
@@ -180,12 +180,11 @@ class Follower:
         return followed.has_news or followed.is_over or is_at_rest
 
     def _look_at_end(self, followed: Followed, rest: float) -> None:
-        is_being_written = followed.file.is_being_written()
-        if not followed.is_drained and (is_being_written is False or rest >= self._settle):
+        nobody_writes = followed.file.is_being_written() is False
+        if not followed.is_drained and (nobody_writes or rest >= self._settle):
             followed.is_drained = True
             self._next_scan = 0.0
-            return
-        followed.is_over = followed.is_drained and (is_being_written is False or rest >= _LONGEST_REST)
+        followed.is_over = nobody_writes or rest >= _LONGEST_REST
 
     # Reading
 
@@ -224,11 +223,13 @@ class Follower:
             if followed.reader is None:
                 with file_errors():
                     followed.reader = await source._in_thread(source.make_reader, file, file.content())
-            await source.emit_all(visit, followed.reader.read)
-            file.place = followed.reader.place
-        if followed.reader is not None and not followed.has_news:
-            reader, is_over = followed.reader, followed.is_over
-            await source.emit_all(visit, once(lambda: reader.flush(with_remainder=is_over)))
+            reader = followed.reader
+            # It may have been truncated since the last look at it, and have grown again.
+            await source.emit_all(visit, lambda: reader.read() if reader.continues(file.fd) else None)
+            file.place = reader.place
+        elif followed.reader is not None:
+            reader = followed.reader
+            await source.emit_all(visit, once(lambda: reader.flush(with_remainder=followed.is_over)))
             file.place = reader.place
 
     def _let_go(self, followed: Followed) -> None:

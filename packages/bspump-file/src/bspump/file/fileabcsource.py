@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, TypeVar, cast
 import asab
 import asab.metrics
 
-from bspump import TriggerSource
+from bspump import ConfigurationError, TriggerSource
 from bspump.trigger import RunOnceTrigger
 
 from ._compression import CODECS, BrokenArchiveError, codec_of
-from ._input_file import FileError, InputFile, Outcome, file_errors
+from ._input_file import FAILED, FileError, InputFile, Outcome, file_errors, set_aside
 from ._lines import newline_of
 from ._positions import FilePosition, Place, PositionStore
 from ._progress import Progress, Visit
@@ -245,13 +245,22 @@ class FileABCSource(TriggerSource):
         try:
             return await self._in_thread(self._take_blocking, candidate)
         except FileError as error:
-            self.refuse(candidate, error)
+            await self.refuse(candidate, error)
             return None
 
-    def refuse(self, candidate: Candidate, error: FileError) -> None:
-        """Say, once, that a file cannot be read, and leave it alone until it changes."""
-        self._refused[candidate.path] = _signature(candidate.status)
-        self.Pipeline.L.error("%r: file '%s' %s; the other files go on", self, candidate.path, error)
+    async def refuse(self, candidate: Candidate, error: FileError) -> None:
+        """Set a file aside that cannot be opened; or leave it alone, if that has to be."""
+        path = candidate.path
+        is_set_aside = self.post != "noop" and await self._in_thread(
+            lambda: set_aside(path, is_orphan=candidate.is_orphan)
+        )
+        if not is_set_aside:
+            self._refused[path] = _signature(candidate.status)
+        self.Pipeline.L.error("%r: file '%s' %s; %s", self, path, error, self._fate(path, is_failed=is_set_aside))
+
+    def _fate(self, path: str, *, is_failed: bool) -> str:
+        fate = f"becomes '{path}{FAILED}'" if is_failed else "is left alone until it changes"
+        return f"it {fate}, the others go on"
 
     def _take_blocking(self, candidate: Candidate) -> InputFile | None:
         codec = codec_of(candidate.path, self._compression)
@@ -323,8 +332,8 @@ class FileABCSource(TriggerSource):
                 return Outcome.PENDING
         reason = str(error) if isinstance(error, FileError) else f"cannot be read: {type(error).__name__}: {error}"
         line = f" (after line {file.place.line})" if file.place.line else ""
-        fate = "is left alone until it changes" if self.post == "noop" else f"becomes '{file.path}-failed'"
-        self.Pipeline.L.error("%r: file '%s' %s%s; it %s, the others go on", self, file.path, reason, line, fate)
+        fate = self._fate(file.path, is_failed=self.post != "noop")
+        self.Pipeline.L.error("%r: file '%s' %s%s; %s", self, file.path, reason, line, fate)
         return Outcome.FAILED
 
     # Acknowledging
@@ -350,11 +359,27 @@ class FileABCSource(TriggerSource):
 
     # Life
 
+    def rest_get(self) -> dict[str, Any]:
+        """Return the description of the source for the REST interface, with the place that it has come to."""
+        position: FilePosition | None = self.position
+        place = {"File": position.filename, "Line": position.line} if position is not None else {}
+        return {**super().rest_get(), **place}
+
     async def open(self) -> None:
-        """Load what an earlier run has committed."""
+        """Load what an earlier run has committed.
+
+        Raises:
+            ConfigurationError: the folder for the position file cannot be used.
+        """
         if not self._paths:
             self.Pipeline.L.warning("%r has nothing to read, since its option 'path' is empty", self)
-        await self._in_thread(self._open_store_blocking)
+        try:
+            await self._in_thread(self._open_store_blocking)
+        except OSError as error:
+            folder, reason = self._store.path.parent, error.strerror or error
+            raise ConfigurationError(
+                f"[{self._section}] position_dir: '{folder}' cannot be used for the position file: {reason}"
+            ) from error
 
     @property
     def _prunes_at_start(self) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import io
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -84,8 +86,8 @@ class FileBlockSink(BufferedSink):
         try:
             with os.fdopen(fd, "ab" if "a" in self._mode else "wb") as file:
                 file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+            with contextlib.suppress(FileNotFoundError), io.FileIO(path) as written:  # unless it was taken away already
+                os.fsync(written.fileno())
         except OSError:
             if self._flags & os.O_EXCL:
                 Path(path).unlink()  # the next try has to create it again

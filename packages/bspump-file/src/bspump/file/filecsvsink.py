@@ -6,7 +6,8 @@ import csv
 import io
 import operator
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import asab
@@ -14,9 +15,10 @@ import asab
 from bspump import Context, Event, ProcessingError
 
 from ._compression import codec_of, open_decompressed
-from ._csv import DEFAULTS, read_dialect
+from ._csv import DEFAULTS, PROBE, read_dialect
 from ._file_sink import AppendingSink
-from ._output import OutputFile, end_of_last_line, end_of_last_row
+from ._lines import width_of
+from ._output import OutputFile, count, end_of_last_line
 
 if TYPE_CHECKING:
     from bspump import Pipeline
@@ -96,11 +98,11 @@ class FileCSVSink(AppendingSink):
 
     def _existing_header(self, path: str) -> list[str] | None:
         """Return the first row of a file that is there already. One small read, once per file."""
-        if not self._append and path not in self._begun:
+        if not Path(path).is_file() or (not self._append and path not in self._begun):
             return None
         try:
             with open_decompressed(io.FileIO(path), codec_of(path, self._compression)) as file:
-                text = io.TextIOWrapper(file, encoding=self._encoding, newline="")
+                text = io.TextIOWrapper(file, encoding=self._file_encoding, newline="")
                 return next(filter(None, csv.reader(text, **self._dialect)), None)
         except (OSError, ValueError, csv.Error):
             return None  # nothing there, or nothing that could be read; writing to it will tell
@@ -109,9 +111,38 @@ class FileCSVSink(AppendingSink):
         """Return the length of a file up to the end of its last row."""
         newline = str(self._dialect.get("lineterminator", os.linesep)).encode(self._encoding)
         quote = str(self._dialect.get("quotechar", '"')).encode(self._encoding)
-        if self._dialect.get("doublequote", True) and self._dialect.get("quoting") != csv.QUOTE_NONE:
-            return end_of_last_row(fd, newline, quote)
-        return end_of_last_line(fd, newline)
+        width = width_of(self._encoding)
+        end = end_of_last_line(fd, newline, width)
+        if width > 1:
+            return end
+        # The last newline may stand in a quoted field. If so, the number of quotes in front of it is odd.
+        return end if count(fd, quote, end) % 2 == 0 else self._end_of_last_row(fd, end)
+
+    def _end_of_last_row(self, fd: int, end: int) -> int:
+        offset = 0
+        is_end = False
+
+        def lines() -> Iterator[str]:
+            nonlocal offset, is_end
+            for line in raw:
+                if offset >= end:
+                    break
+                offset += len(line)
+                yield line.decode(self._encoding)
+            is_end = True
+            yield PROBE
+
+        with os.fdopen(os.dup(fd), "rb") as raw:
+            raw.seek(0)
+            row_end = 0
+            try:
+                for _ in csv.reader(lines(), **self._dialect):
+                    if is_end:
+                        break
+                    row_end = offset
+            except (csv.Error, UnicodeError):
+                return end
+        return row_end
 
 
 class _Table:

@@ -13,7 +13,7 @@ from bspump import Event, ProcessingError
 
 from ._batch_source import LineBasedSource
 from ._batches import LineParser, Parsed, Rejection, decoded_lines
-from ._csv import DEFAULTS, Dialect, read_dialect
+from ._csv import DEFAULTS, PROBE, Dialect, read_dialect
 from ._input_file import FileError, file_errors
 from ._lines import LineReader
 from .fileabcsource import resumes
@@ -21,8 +21,6 @@ from .fileabcsource import resumes
 if TYPE_CHECKING:
     from bspump import Pipeline
 
-# A row of its own in every dialect, quoting or not, unless a quoted field is open.
-_PROBE = "0\n"
 _ROWS_AT_ONCE = 1000
 
 
@@ -149,7 +147,7 @@ class _Rows:
     def _parse_aligned(self, text: list[str]) -> Parsed | None:
         """Parse lines each of which is a row with the right number of fields. None: not all of them are."""
         try:
-            rows = list(csv.reader(itertools.chain(text, (_PROBE,)), **self._dialect))
+            rows = list(csv.reader(itertools.chain(text, (PROBE,)), **self._dialect))
         except (csv.Error, ValueError):
             return None
         if len(rows) != len(text) + 1:
@@ -198,19 +196,18 @@ class _Rows:
 
     def _split(self, text: list[str]) -> Iterator[_Row | _BadRow]:
         """Yield the rows. One that is not finished at the last line is yielded as bad, with an end beyond it."""
-        reader = csv.reader(itertools.chain(text, (_PROBE,)), **self._dialect)
+        reader = csv.reader(itertools.chain(text, (PROBE,)), **self._dialect)
         start = 0
         while start < len(text):
             try:
-                fields = next(reader)
+                fields, reason = next(reader), None
             except (csv.Error, ValueError) as error:
-                yield _BadRow(f"the row is no valid CSV: {error}", start, reader.line_num)
-            else:
-                if reader.line_num > len(text):
-                    yield _BadRow("the row has a quoted field that does not end", start, reader.line_num)
-                else:
-                    yield _Row(fields, start, reader.line_num)
-            start = reader.line_num
+                fields, reason = [], f"the row is no valid CSV: {error}"
+            end = reader.line_num
+            if end > len(text):
+                reason = "the row has a quoted field that does not end"
+            yield _Row(fields, start, end) if reason is None else _BadRow(reason, start, end)
+            start = end
 
     def _to_dictionary(self, fields: list[Any]) -> tuple[dict[Any, Any] | None, str | None]:
         """Return a row as a dictionary, or the reason why that cannot be done."""

@@ -86,4 +86,6 @@ def _with_str_keys(value: Any) -> Any:
 def _key(key: object) -> str:
     if isinstance(key, bytes):
         return key.decode("utf-8", "backslashreplace")
+    if key is None or isinstance(key, bool):
+        return json.dumps(key)
     return key if isinstance(key, str) else str(key)

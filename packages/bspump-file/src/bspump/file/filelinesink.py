@@ -10,19 +10,21 @@ from ._file_sink import AppendingSink
 
 
 class FileLineSink(AppendingSink):
-    """Writes each event, ``bytes`` or ``str``, as a line; a newline is added where it is missing.
+    """Writes each event, ``bytes`` or ``str``, as a line; a newline is added where it is missing."""
 
-    Options:
-        encoding: the encoding of events that are ``str``.
-    """
+    @property
+    def _newline(self) -> bytes:
+        return "\n".encode(self._encoding)
 
     def serialise(self, path: str, events: Sequence[Event]) -> bytes:
         """Return the lines."""
         try:
             joined = b"\n".join(events)
         except TypeError:
+            joined = b""
+        if not joined or self._newline != b"\n":
             return b"".join(map(self._line, events))
-        if joined.find(b"\n") < 0 or joined.count(b"\n") == len(events) - 1:
+        if joined.count(b"\n") == len(events) - 1:
             return joined + b"\n"
         return b"".join([event if event.endswith(b"\n") else event + b"\n" for event in events])
 
@@ -32,5 +34,4 @@ class FileLineSink(AppendingSink):
         elif not isinstance(event, bytes | bytearray | memoryview):
             raise ProcessingError(f"{self!r} got {type(event).__name__}, but expects bytes or str")
         line = bytes(event)
-        newline = "\n".encode(self._encoding)
-        return line if line.endswith(newline) else line + newline
+        return line if line.endswith(self._newline) else line + self._newline

@@ -1,0 +1,59 @@
+"""The names that users rely on."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+import bspump.file
+from bspump.file import _plugin
+
+MODULES = {
+    "FileABCSource": "fileabcsource",
+    "FileBatchLookupProvider": "lookupprovider",
+    "FileBlockSink": "fileblocksink",
+    "FileBlockSource": "fileblocksource",
+    "FileCSVSink": "filecsvsink",
+    "FileCSVSource": "filecsvsource",
+    "FileJSONSource": "filejsonsource",
+    "FileLineSource": "filelinesource",
+    "FileMultiLineSource": "filelinesource",
+}
+
+
+@pytest.mark.parametrize(("name", "module"), MODULES.items())
+def test_classes_are_where_the_manual_has_them(name: str, module: str) -> None:
+    found = getattr(importlib.import_module(f"bspump.file.{module}"), name)
+    assert found is getattr(bspump.file, name)
+
+
+def test_every_component_is_exported() -> None:
+    assert set(_plugin.COMPONENTS) == set(bspump.file.__all__)
+    assert set(bspump.file.__all__) <= set(dir(bspump.file))
+    for name in bspump.file.__all__:
+        assert getattr(bspump.file, name).__name__ == name
+
+
+def test_nothing_is_imported_before_it_is_used() -> None:
+    code = "import sys, bspump.file; sys.exit('zstandard' in sys.modules or 'bspump.file._compression' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "defaults"),
+    [
+        ("FileLineSource", {"path": "", "mode": "rb", "post": "move", "exclude": "", "include": "", "encoding": ""}),
+        ("FileLineSource", {"move_destination": "", "lines_per_event": 10000, "event_idle_time": 0.01}),
+        ("FileCSVSource", {"mode": "r", "newline": "", "dialect": "excel", "delimiter": ",", "doublequote": True}),
+        ("FileCSVSource", {"quotechar": '"', "quoting": 0, "skipinitialspace": False, "strict": False}),
+        ("FileBlockSink", {"path": "", "mode": "wb", "flags": "O_CREAT"}),
+        ("FileCSVSink", {"path": "", "dialect": "excel", "delimiter": ",", "escapechar": "", "strict": False}),
+    ],
+)
+def test_defaults_are_those_of_the_manual(name: str, defaults: dict[str, object]) -> None:
+    from bspump._component import merged_defaults
+
+    assert merged_defaults(getattr(bspump.file, name)).items() >= defaults.items()
