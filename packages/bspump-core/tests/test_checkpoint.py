@@ -649,3 +649,98 @@ def test_a_commit_that_is_called_from_main_waits_for_the_barrier_too(pump: PumpR
         assert set(sink.written) == {1, 2}
 
     pump.run(scenario, pipeline)
+
+
+# Pipelines behind that go away
+
+
+def test_what_a_router_has_handed_over_before_it_let_go_of_a_target_is_waited_for(pump: PumpRunner) -> None:
+    a, b = bspump.Pipeline(pump.app, "A"), bspump.Pipeline(pump.app, "B")
+    source, router, end = MemorySource(pump.app, a, range(5)), To(pump.app, a, "B"), HeldSink(pump.app, b)
+    a.build(source, router)
+    b.build(internal(pump, b), end)
+
+    async def scenario() -> None:
+        await end.wait_for(5)
+        router.unlocate("B")
+        b.throttle("test")
+        assert a.is_ready()
+        b.throttle("test", False)
+        assert await still_waits(start(a.checkpoint()))
+        assert source.commits == []
+        end.durable.set()
+        await until(lambda: source.commits == [5])
+        end.durable.clear()
+        await a.checkpoint()  # nothing is left that would have to be waited for
+        end.durable.set()
+
+    pump.run(scenario, a, b)
+
+
+def test_what_gets_lost_behind_a_route_that_was_given_up_comes_again(pump: PumpRunner) -> None:
+    a, b = bspump.Pipeline(pump.app, "A"), bspump.Pipeline(pump.app, "B")
+    source, router, end = MemorySource(pump.app, a, range(5)), To(pump.app, a, "B"), HeldSink(pump.app, b)
+    a.build(source, router)
+    b.build(internal(pump, b), end)
+
+    async def scenario() -> None:
+        await end.wait_for(5)
+        router.unlocate("B")
+        b.set_error(None, None, OSError("lost"))
+        end.durable.set()
+        b.set_error(None, None, None)
+        await end.wait_for(10)
+        await until(lambda: source.commits == [5])
+
+    pump.run(scenario, a, b)
+    assert end.events == [*range(5), *range(5)]
+
+
+def test_targets_may_be_taken_and_given_up_many_times(pump: PumpRunner) -> None:
+    a, b = bspump.Pipeline(pump.app, "A"), bspump.Pipeline(pump.app, "B")
+    router, sink = To(pump.app, a, "B"), MemorySink(pump.app, b)
+    a.build(MemorySource(pump.app, a), router)
+    b.build(internal(pump, b), sink)
+
+    async def scenario() -> None:
+        for number in range(100):
+            router.route({}, number, "B")
+            router.unlocate("B")
+            if number % 10 == 0:
+                await sink.wait_for(number + 1)
+        assert len(a._routes) == len(b._feeders._routes) == 1
+        await a.checkpoint()
+        assert sink.events == list(range(100))
+        assert len(a._routes) == len(b._feeders._routes) == 0
+
+    pump.run(scenario, a, b)
+
+
+def test_what_a_pipeline_loses_when_it_is_stopped_comes_again_from_those_who_feed_it(pump: PumpRunner) -> None:
+    a, b = bspump.Pipeline(pump.app, "A"), bspump.Pipeline(pump.app, "B", config={"stop_timeout": 0.01})
+    source = MemorySource(pump.app, a, range(50))
+    a.build(source, To(pump.app, a, "B"))
+
+    class Hanging(bspump.BufferedSink):
+        ConfigDefaults = {"linger": 0.001}
+        may_write = asyncio.Event()
+        written: set[int] = set()
+
+        async def write(self, batch: bspump.Batch) -> None:
+            await self.may_write.wait()
+            self.written.update(batch)
+
+    Hanging.may_write, Hanging.written = asyncio.Event(), set()
+    sink = Hanging(pump.app, b)
+    b.build(internal(pump, b), sink)
+
+    async def scenario() -> None:
+        await until(lambda: sink.rest_get()["Buffered"] == 50)
+        await b.stop()
+        sink.may_write.set()
+        b.start()
+        await until(lambda: source.commits)
+
+    pump.run(scenario, a, b)
+    assert sink.written == set(range(50))
+    assert source.commits[-1] == 50

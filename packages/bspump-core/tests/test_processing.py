@@ -416,7 +416,10 @@ def test_ensure_future_runs_on_behalf_of_the_pipeline(pump: PumpRunner) -> None:
 
     async def scenario() -> None:
         await pipeline.ensure_future(inject())
-        assert sink.events == ["from a task"]
+        own_task = asyncio.ensure_future(inject())
+        assert pipeline.ensure_future(own_task) is own_task
+        await own_task
+        assert sink.events == ["from a task"] * 2
         pipeline.ensure_future(fail())
         await until(pipeline.is_error)
         assert "RuntimeError: in the background" in pipeline.rest_get()["Error"]

@@ -302,6 +302,32 @@ def test_a_big_batch_into_a_small_queue_does_not_flap(pump: PumpRunner) -> None:
     assert len(not_ready.seen) < 30_000 / 64 + 2
 
 
+def test_a_generator_that_awaits_its_injections_is_held_by_a_full_queue(pump: PumpRunner) -> None:
+    most = 0
+
+    class Watching(To):
+        def process(self, context: bspump.Context, event: Any) -> None:
+            nonlocal most
+            super().process(context, event)
+            most = max(most, internal.Queue.qsize())
+
+    a, b = bspump.Pipeline(pump.app, "A"), bspump.Pipeline(pump.app, "B")
+    internal, sink = bspump.common.InternalSource(pump.app, b), MemorySink(pump.app, b)
+    a.build(
+        MemorySource(pump.app, a, [range(5000)]),
+        bspump.common.IteratorGenerator(pump.app, a),
+        Watching(pump.app, a, "B"),
+    )
+    b.build(internal, sink)
+
+    async def scenario() -> None:
+        await sink.wait_for(5000)
+
+    pump.run(scenario, a, b)
+    assert sink.events == list(range(5000))
+    assert most <= 10
+
+
 def test_put_raises_when_the_queue_is_full_and_put_async_waits(pump: PumpRunner) -> None:
     pipeline = bspump.Pipeline(pump.app, "P")
     source = bspump.common.InternalSource(pump.app, pipeline, config={"queue_max_size": 3})

@@ -479,7 +479,7 @@ def test_a_missing_path_is_said_once(read_files: ReadFiles, tmp_path: Path, capl
     read_files(FileLineSource, f"{tmp_path}/nothing.txt:{tmp_path}:{tmp_path}/*.none", cycles=3)
     messages = [message for message in caplog.messages if str(tmp_path) in message]
     assert len(messages) == 2
-    assert f"path '{tmp_path}/nothing.txt': there is no such file" in messages[0] + messages[1]
+    assert f"path '{tmp_path}/nothing.txt': there is no such regular file" in messages[0] + messages[1]
     assert f"write '{tmp_path}/*'" in messages[0] + messages[1]
 
 

@@ -11,11 +11,11 @@ are fused.
 from __future__ import annotations
 
 import dataclasses
-import linecache
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from time import perf_counter
 from typing import Any, Protocol
 
+from ._fusion import Code, Fusion
 from ._types import Context, Event
 from .abc.generator import Generator
 from .abc.processor import ProcessorBase
@@ -71,6 +71,9 @@ class Chain:
         single: takes one context and one event, all the way; raises when the failure handler says stop.
         batch: takes parallel lists of contexts and events, all the way; returns normally even if an event failed.
         batch_profiled: the same, and times every processor.
+        batch_without_contexts: the same for events alone; gives each an empty context. Returns the index of the event
+            that stopped the pipeline, which `stopped_by` names, or -1. None where a processor takes whole batches.
+        stopped_by: the last exception that stopped the pipeline.
     """
 
     def __init__(
@@ -86,11 +89,12 @@ class Chain:
         self._counts = counts
         self._profile = profile
         self._decide = fail
-        self._stopped_by: Exception | None = None
+        self.stopped_by: Exception | None = None
         self._is_last_depth = is_last_depth
         self.single: Callable[[Context, Event], None] = self._generate_single(name, processors)
-        self._segments = self._generate_segments(name, processors, profiled=False)
-        self._profiled_segments = self._generate_segments(name, processors, profiled=True)
+        self._segments = self._generate_segments(name, processors, is_profiled=False)
+        self._profiled_segments = self._generate_segments(name, processors, is_profiled=True)
+        self.batch_without_contexts = self._generate_without_contexts(name, processors)
         if len(self._segments) == 1:
             self.batch: Callable[[list[Context], list[Event]], object] = self._segments[0]
         else:
@@ -111,33 +115,38 @@ class Chain:
 
     def single_profiled(self, context: Context, event: Event) -> None:
         """Run one event as `single` does and time every processor."""
-        self._stopped_by = None
+        self.stopped_by = None
         self.batch_profiled([context], [event])
-        if self._stopped_by is not None:
-            raise self._stopped_by
+        if self.stopped_by is not None:
+            raise self.stopped_by
 
     def _fail(self, error: Exception, context: Context, event: Event, processor: ProcessorBase | None) -> bool:
         stops = self._decide(error, context, event, processor)
         if stops:
-            self._stopped_by = error
+            self.stopped_by = error
         return stops
 
-    def _generate_segments(self, name: str, processors: Sequence[ProcessorBase], *, profiled: bool) -> list[Segment]:
+    def _generate_segments(self, name: str, processors: Sequence[ProcessorBase], *, is_profiled: bool) -> list[Segment]:
         segments: list[Segment] = []
-        fused: list[ProcessorBase] = []
-        for processor in processors:
-            process_batch: BatchProcess | None = getattr(processor, "process_batch", None)
-            if process_batch is None:
-                fused.append(processor)
-                continue
-            if fused:
-                segments.append(self._generate_fused(name, fused, len(segments), profiled, is_end=False))
-                fused = []
-            is_end = processor is processors[-1]
-            segments.append(self._batch_segment(processor, process_batch, profiled, is_end))
-        if fused or not processors:
-            segments.append(self._generate_fused(name, fused, len(segments), profiled, is_end=True))
+        for fused, batch in _split(processors):
+            if fused or batch is None:
+                label = f"{name}:{len(segments)}{':profiled' if is_profiled else ''}"
+                fusion = self._fusion(fused, is_end=batch is None, is_profiled=is_profiled)
+                segments.append(self._generate_fused(label, fused, fusion))
+            if batch is not None:
+                processor, method = batch
+                segments.append(self._batch_segment(processor, method, is_profiled, processor is processors[-1]))
         return segments
+
+    def _generate_without_contexts(
+        self, name: str, processors: Sequence[ProcessorBase]
+    ) -> Callable[[list[Event]], int] | None:
+        fused, batch = next(_split(processors))
+        if batch is not None:
+            return None
+        fusion = self._fusion(fused, is_end=True, makes_contexts=True)
+        function: Callable[[list[Event]], int] = self._generate_fused(f"{name}:without contexts", fused, fusion)
+        return function
 
     # The end of a chain: what a last processor's return value means
 
@@ -153,18 +162,16 @@ class Chain:
     # One event
 
     def _generate_single(self, name: str, processors: Sequence[ProcessorBase]) -> Callable[[Context, Event], None]:
-        code = _Code(name + ":single", processors)
-        code.add("def single(context, event):")
+        code = Code(name + ":single", processors)
+        code.define("single", "context", "event")
         code.add("    try:")
         for index, _ in enumerate(processors):
-            code.add(f"        event = p{index}(context, event)", index)
+            code.add_call(index, "        ")
             is_end = index == len(processors) - 1
             if not (is_end and self._is_consumer(processors)):
-                code.add("        if event is None:")
-                code.add("            counts.dropped += 1")
-                code.add("            return")
+                code.add("        if event is None:", "            counts.dropped += 1", "            return")
         code.add("        if event is not None:")
-        code.add("            raise unconsumed()", len(processors) - 1)
+        code.add_of(len(processors) - 1, "            raise unconsumed()")
         code.add("    except Exception as error:")
         code.add("        if fail(error, context, event, stage(error)): raise")
         code.add("        return")
@@ -184,44 +191,28 @@ class Chain:
 
     # A batch through processors that take one event at a time
 
-    def _generate_fused(
-        self, name: str, processors: Sequence[ProcessorBase], number: int, profiled: bool, is_end: bool
-    ) -> Segment:
-        code = _Code(f"{name}:{number}{':profiled' if profiled else ''}", processors)
-        code.add("def segment(contexts, events):")
-        code.add("    dropped = failed = 0")
-        if not is_end:
-            code.add("    kept_contexts = []; kept_events = []")
-            code.add("    keep_context = kept_contexts.append; keep_event = kept_events.append")
-        if profiled:
-            for index in range(len(processors)):
-                code.add(f"    t{index} = 0.0; n{index} = 0")
-        code.add("    pairs = zip(contexts, events)")
-        code.add("    for context, event in pairs:")
-        code.add("        try:")
-        consumes = is_end and self._is_consumer(processors)
-        if profiled and processors:
-            code.add("            now = clock()")
-        for index, _ in enumerate(processors):
-            code.add(f"            event = p{index}(context, event)", index)
-            if profiled:
-                code.add(f"            then = now; now = clock(); t{index} += now - then; n{index} += 1")
-            if not (consumes and index == len(processors) - 1):
-                code.add("            if event is None:")
-                code.add("                dropped += 1")
-                code.add("                continue")
-        if is_end:
-            code.add("            if event is not None:")
-            code.add("                raise unconsumed()", len(processors) - 1)
-        code.add("        except Exception as error:")
-        code.add("            failed += 1")
-        code.add("            if fail(error, context, event, stage(error)): break")
-        code.add("            continue")
-        if not is_end:
-            code.add("        keep_context(context)")
-            code.add("        keep_event(event)")
-        self._add_end(code, processors, profiled, is_end)
-        function: Any = code.compile(
+    def _fusion(
+        self,
+        processors: Sequence[ProcessorBase],
+        *,
+        is_end: bool,
+        is_profiled: bool = False,
+        makes_contexts: bool = False,
+    ) -> Fusion:
+        return Fusion(
+            size=len(processors),
+            is_end=is_end,
+            is_consumed=is_end and self._is_consumer(processors),
+            is_discarded=is_end and bool(processors) and _discards(processors[-1]),
+            counts_out=is_end and self._counts_out(processors),
+            is_profiled=is_profiled,
+            makes_contexts=makes_contexts,
+        )
+
+    def _generate_fused(self, label: str, processors: Sequence[ProcessorBase], fusion: Fusion) -> Any:
+        code = Code(label, processors)
+        fusion.write(code)
+        return code.compile(
             "segment",
             counts=self._counts,
             fail=self._fail,
@@ -231,32 +222,18 @@ class Chain:
             processors=list(processors),
             nothing=([], []),
         )
-        segment: Segment = function
-        return segment
-
-    def _add_end(self, code: _Code, processors: Sequence[ProcessorBase], profiled: bool, is_end: bool) -> None:
-        code.add("    counts.dropped += dropped")
-        if profiled:
-            for index in range(len(processors)):
-                code.add(f"    profile(processors[{index}], t{index}, n{index})")
-        if not is_end:
-            code.add("    return kept_contexts, kept_events")
-        else:
-            if self._counts_out(processors):
-                code.add("    counts.out += len(events) - dropped - failed - sum(1 for _ in pairs)")
-            code.add("    return nothing")
 
     # A batch through one processor that takes all of it
 
     def _batch_segment(
-        self, processor: ProcessorBase, process_batch: BatchProcess, profiled: bool, is_end: bool
+        self, processor: ProcessorBase, process_batch: BatchProcess, is_profiled: bool, is_end: bool
     ) -> Segment:
         counts = self._counts
         consumes = is_end and isinstance(processor, (Sink, Generator))
         counts_out = is_end and self._counts_out([processor])
 
         def segment(contexts: list[Context], events: list[Event]) -> Pairs:
-            started = perf_counter() if profiled else 0.0
+            started = perf_counter() if is_profiled else 0.0
             try:
                 survivors = process_batch(contexts, events)
             except Exception:
@@ -268,7 +245,7 @@ class Chain:
                         counts.out += len(events)
                 elif survivors is not None and len(survivors[1]) != len(events):
                     counts.dropped += len(events) - len(survivors[1])
-            if profiled:
+            if is_profiled:
                 self._profile.add(processor, perf_counter() - started, len(events))
             if survivors is None or not is_end:
                 return survivors if survivors is not None else ([], [])
@@ -301,32 +278,36 @@ class Chain:
         return kept_contexts, kept_events
 
 
-class _Code:
-    """Source code in the making, which remembers on which line each processor is called."""
+def _split(
+    processors: Sequence[ProcessorBase],
+) -> Iterator[tuple[list[ProcessorBase], tuple[ProcessorBase, BatchProcess] | None]]:
+    """Yield processors that are fused, and the one behind them that takes batches, or None at the end."""
+    fused: list[ProcessorBase] = []
+    for processor in processors:
+        method = _batch_method(processor)
+        if method is None or (fused and _discards(processor)):
+            fused.append(processor)
+        else:
+            yield fused, (processor, method)
+            fused = []
+    if fused or not processors:
+        yield fused, None
 
-    def __init__(self, name: str, processors: Sequence[ProcessorBase]) -> None:
-        self._file_name = f"<bspump chain {name}>"
-        self._lines: list[str] = []
-        self._processors = list(processors)
-        self._processor_of_line: dict[int, ProcessorBase] = {}
 
-    def add(self, line: str, processor_index: int | None = None) -> None:
-        self._lines.append(line)
-        if processor_index is not None and processor_index >= 0:
-            self._processor_of_line[len(self._lines)] = self._processors[processor_index]
+def _batch_method(processor: ProcessorBase) -> BatchProcess | None:
+    """Return ``process_batch``, unless a class that derives from the one which has it overrides `process` alone."""
+    return getattr(processor, "process_batch", None) if _stands(type(processor), "process_batch") else None
 
-    def compile(self, function_name: str, **names: object) -> Callable[..., object]:
-        header = ", ".join([*(f"p{i}" for i in range(len(self._processors))), *names, "stage"])
-        body = [f"def build({header}):", *("    " + line for line in self._lines), f"    return {function_name}"]
-        source = "\n".join(body) + "\n"
-        # Tracebacks through the generated code show its lines.
-        linecache.cache[self._file_name] = (len(source), None, source.splitlines(keepends=True), self._file_name)
-        namespace: dict[str, Callable[..., Callable[..., object]]] = {}
-        exec(compile(source, self._file_name, "exec"), namespace)
-        methods = [processor.process for processor in self._processors]
-        return namespace["build"](*methods, *names.values(), self._stage)
 
-    def _stage(self, error: Exception) -> ProcessorBase | None:
-        traceback = error.__traceback__
-        # `build` adds one line before the first.
-        return self._processor_of_line.get(traceback.tb_lineno - 1) if traceback is not None else None
+def _discards(processor: ProcessorBase) -> bool:
+    return isinstance(processor, Sink) and processor.discards and _stands(type(processor), "discards")
+
+
+def _stands(kind: type, name: str) -> bool:
+    """Tell whether what a class says by `name` holds for its `process` too, which a subclass may have overridden."""
+    for base in kind.__mro__:
+        if name in base.__dict__:
+            return True
+        if "process" in base.__dict__:
+            return False
+    return False

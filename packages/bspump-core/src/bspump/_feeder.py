@@ -23,8 +23,8 @@ _SMALLEST_CHUNK = 1
 _LARGEST_CHUNK = 500
 # How many single events pass between two looks at the clock.
 _CLOCK_EVERY = 32
-# One chunk in so many, and one single event in so many, is timed processor by processor.
-_PROFILE_EVERY = 32
+# A chunk is timed processor by processor when so many seconds have passed since the last one that was.
+_PROFILE_SECONDS = 0.1
 
 
 class Feeder:
@@ -34,7 +34,7 @@ class Feeder:
         self._pipeline = pipeline
         self._chunk = 64
         self._since_clock = _CLOCK_EVERY - 1
-        self._since_profile = _PROFILE_EVERY - 1
+        self._profiled = 0.0
         self._yielded = 0.0
         self.origin: Source | None = None
         """The source whose events are going through the first depth right now."""
@@ -83,10 +83,8 @@ class Feeder:
                 await pipeline._wait_for_entry(source)
             size = self._chunk
             chunk = list(events[start : start + size])
-            own_contexts = _contexts(contexts, start, len(chunk))
-            _check_number(len(own_contexts), len(chunk))
             began = perf_counter()
-            accepted, error = self._run(own_contexts, chunk, source)
+            accepted, error = self._run(contexts, start, chunk, source, began)
             start += accepted
             if position is not None and source is not None and accepted:
                 source.position = position(start)
@@ -108,36 +106,50 @@ class Feeder:
             pipeline._errors.goes_back(error)
             raise error
 
-    def _run(self, contexts: list[Context], chunk: list[Event], source: Source | None) -> tuple[int, Exception | None]:
+    def _run(
+        self, contexts: Contexts, start: int, chunk: list[Event], source: Source | None, now: float
+    ) -> tuple[int, Exception | None]:
         """Return how many events, from the first on, were taken, and the hard error that stopped the rest."""
         pipeline = self._pipeline
+        chain = pipeline._chain(0)
+        is_sample = now - self._profiled >= _PROFILE_SECONDS
+        if contexts is None and not is_sample and chain.batch_without_contexts is not None:
+            pipeline._counts.entered += len(chunk)
+            self.origin = source
+            index = chain.batch_without_contexts(chunk)
+            self.origin = None
+            return (len(chunk), None) if index < 0 else self._stopped_at(index, len(chunk), chain.stopped_by)
+        own_contexts = _contexts(contexts, start, len(chunk))
+        _check_number(len(own_contexts), len(chunk))
         pipeline._counts.entered += len(chunk)
         self.origin = source
         pipeline._stopping_failures.clear()
-        chain = pipeline._chain(0)
-        self._since_profile += 1
-        if self._since_profile >= _PROFILE_EVERY:
-            self._since_profile = 0
-            chain.batch_profiled(contexts, chunk)
+        if is_sample:
+            self._profiled = now
+            chain.batch_profiled(own_contexts, chunk)
         else:
-            chain.batch(contexts, chunk)
+            chain.batch(own_contexts, chunk)
         self.origin = None
         if not pipeline._stopping_failures:
             return len(chunk), None
         failures = {id(context): error for context, error in pipeline._stopping_failures}
-        for index, context in enumerate(contexts):
+        for index, context in enumerate(own_contexts):
             if id(context) in failures:
-                pipeline._counts.entered -= len(chunk) - index - 1
-                return index, failures[id(context)]
+                return self._stopped_at(index, len(chunk), failures[id(context)])
         # A processor made the context anew: nobody can tell which event of the chunk it was.
         return 0, pipeline._stopping_failures[0][1]
+
+    def _stopped_at(self, index: int, size: int, error: Exception | None) -> tuple[int, Exception | None]:
+        self._pipeline._counts.entered -= size - index - 1
+        return index, error
 
     def _adapt(self, events: int, seconds: float) -> None:
         limit = min(_LARGEST_CHUNK, self._pipeline._futures.high_water_mark)
         if events < self._chunk and seconds < _CHUNK_SECONDS:
             return
         wanted = int(events * _CHUNK_SECONDS / max(seconds, 1e-6))
-        self._chunk = max(_SMALLEST_CHUNK, min(wanted, self._chunk * 2, limit))
+        # A chunk may have taken long for other reasons than its events, so it shrinks no faster than it grows.
+        self._chunk = min(limit, max(_SMALLEST_CHUNK, self._chunk // 2, min(wanted, self._chunk * 2)))
 
     async def _yield_in_time(self) -> None:
         now = perf_counter()

@@ -173,6 +173,10 @@ class LifeCycle:
             self._say_unfinished(f"{type(error).__name__}: {error}")
         finally:
             await self._close()
+            if not self.is_durable:
+                # What they had handed over is lost here.
+                for feeder in pipeline._feeders.all():
+                    feeder._life_cycle.recover(every_source=True)
 
     def _say_unfinished(self, reason: str) -> None:
         pipeline = self._pipeline

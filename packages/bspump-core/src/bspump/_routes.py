@@ -37,12 +37,16 @@ class Route:
     While it is there, the feeding pipeline is throttled when the target pipeline is not ready or the source has
     enough, its checkpoint goes on into the target pipeline, and it is stopped first. A route that closes a circle of
     pipelines does not throttle: each would wait for the other for ever.
+
+    A route that was given up stays until what it has brought is durable: until then, the sources of the feeding
+    pipeline must neither commit that, nor be left alone if it gets lost.
     """
 
     def __init__(self, feeder: Pipeline, target: RouteTarget) -> None:
         self.feeder = feeder
         self.target = target
         self.closes_circle = target.Pipeline is feeder or target.Pipeline in feeder._feeders.all()
+        self.is_closed = False
         feeder._routes.append(self)
         target.Pipeline._feeders.add(self)
 
@@ -52,13 +56,25 @@ class Route:
 
     async def checkpoint(self) -> None:
         """Return when every event handed over before the call is durable."""
-        if not self.target.Pipeline._life_cycle.is_durable:
-            await _barrier.checkpoint(self.target.Pipeline)
+        was_closed = self.is_closed
+        target = self.target.Pipeline
+        if not target._life_cycle.is_durable and not (was_closed and target._life_cycle.has_stopped):
+            await _barrier.checkpoint(target)
+        if was_closed:
+            self._forget()
 
     def close(self) -> None:
         """Give the way up."""
-        self.feeder._routes.remove(self)
-        self.target.Pipeline._feeders.remove(self)
+        for route in list(self.feeder._routes):
+            if route.is_closed and route.target is self.target:
+                route._forget()  # this one takes its place
+        self.is_closed = True
+        self.target.Pipeline._feeders.release(self)
+
+    def _forget(self) -> None:
+        if self in self.feeder._routes:
+            self.feeder._routes.remove(self)
+            self.target.Pipeline._feeders.remove(self)
 
 
 class Feeders:
@@ -91,9 +107,12 @@ class Feeders:
             route.feeder.throttle(route.target, route.target.holds_feeders())
 
     def remove(self, route: Route) -> None:
-        """Remove a route and what it throttles."""
+        """Remove a route that was released."""
         self._routes.remove(route)
-        others = [other for other in self._routes if other.feeder is route.feeder]
+
+    def release(self, route: Route) -> None:
+        """Let go what a closed route throttles."""
+        others = [other for other in self._routes if other.feeder is route.feeder and not other.is_closed]
         if not others:
             route.feeder.throttle(self._pipeline, False)
         if all(other.target is not route.target for other in others):
@@ -102,7 +121,7 @@ class Feeders:
     def throttle(self, who: Hashable, enable: bool, target: RouteTarget | None = None) -> None:
         """Hold the pipelines that feed this one, or only those that feed one source, on behalf of `who`."""
         for route in self._routes:
-            if not route.closes_circle and (target is None or route.target is target):
+            if not route.closes_circle and not route.is_closed and (target is None or route.target is target):
                 route.feeder.throttle(who, enable)
 
 

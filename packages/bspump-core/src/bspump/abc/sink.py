@@ -16,6 +16,9 @@ class Sink(ProcessorBase):
     all of that.
     """
 
+    discards: bool = False
+    """True for a sink that does nothing at all with its events. A pipeline need not even call it."""
+
     @abc.abstractmethod
     def process(self, context: Context, event: Event) -> None:
         """Take the event."""

@@ -9,6 +9,8 @@ from ..abc.sink import Sink
 class NullSink(Sink):
     """Takes events and forgets them."""
 
+    discards = True
+
     def process(self, context: Context, event: Event) -> None:
         """Forget the event."""
 

@@ -11,7 +11,7 @@ from ._input_file import FileError
 from ._positions import Place
 
 # Large enough for the system calls not to matter, small enough for what is made of it to stay in the cache.
-BLOCK = 1 << 18
+BLOCK = 1 << 16
 _LONGEST_MARK = 4
 _COMPARED = 64
 

@@ -171,7 +171,7 @@ class PositionStore:
     def save(self) -> None:
         """Write the entries; they are on disk when this returns."""
         content = {path: dataclasses.asdict(entry) for path, entry in self.entries.items()}
-        write_atomically(self.path, json.dumps({"version": 1, "files": content}, indent=1).encode())
+        write_atomically(self.path, json.dumps({"version": 1, "files": content}).encode())
 
     def close(self) -> None:
         """Give the slot up."""

@@ -6,7 +6,7 @@ import collections
 import dataclasses
 from pathlib import Path
 
-from ._input_file import FAILED, PROCESSED, InputFile, Outcome
+from ._input_file import FAILED, LOCKED, PROCESSED, InputFile, Outcome
 from ._positions import Entry, FilePosition, Place, PositionStore, sync_directory
 
 # How many files that are read, but not committed, are kept open and locked. Beyond that only the names of the earliest
@@ -64,11 +64,13 @@ class Progress:
         """End a visit where the file's place is. Returns the position of the source."""
         visit.outcome = outcome
         visit.place = visit.file.place
-        if outcome is not Outcome.PENDING:
-            self._open.append(visit.file)
-            if len(self._open) > _MOST_OPEN:
-                self._open.popleft().suspend()
         return visit.position(visit.place, is_end=True)
+
+    def limit_open_blocking(self, file: InputFile) -> None:
+        """Close the files that were read longest ago, now that one more has been read."""
+        self._open.append(file)
+        while len(self._open) > _MOST_OPEN:
+            self._open.popleft().suspend()
 
     def commit_blocking(self, position: FilePosition) -> None:
         """Make the position durable and put the files where they belong."""
@@ -97,11 +99,11 @@ class Progress:
             self._store.entries.pop(file.key, None)
 
     def _put_away(self, file: InputFile, visit: Visit) -> None:
-        # A file that has grown since its end was read has not come to its end.
         if visit.outcome is Outcome.FORGOTTEN:
             self._store.entries.pop(file.key, None)
             file.close()
             return
+        # A file that has grown since its end was read has not come to its end.
         is_unfinished = visit.outcome is Outcome.UNFINISHED or (visit.outcome is Outcome.FINISHED and file.has_grown())
         if is_unfinished:
             self._remember(file, visit.place)
@@ -125,7 +127,7 @@ class Progress:
         if file.key != file.path and file.path in entries and entries[file.path].inode == entry.inode:
             del entries[file.path]
 
-    def rekey_blocking(self, file: InputFile, key: str) -> None:
+    def rekey(self, file: InputFile, key: str) -> None:
         """Remember a file by another key from now on."""
         if self.held.pop(file.key, None) is not None:
             self.held[key] = file
@@ -152,8 +154,7 @@ class Progress:
         gone = [
             path
             for path, entry in entries.items()
-            if (finished_too and entry.state == "finished")
-            or not (Path(path).exists() or Path(path + "-locked").exists())
+            if (finished_too and entry.state == "finished") or not (Path(path).exists() or Path(path + LOCKED).exists())
         ]
         for path in gone:
             del entries[path]

@@ -115,10 +115,17 @@ class Follower:
         file = InputFile.open(candidate.path, candidate.path, codec) if codec is None else None
         if file is None:
             return None
+        entries = source._store.entries
+        known = {key: entry for key, entry in entries.items() if entry.is_of(file.fd)}
+        for key, entry in known.items():
+            if entry.state == "finished" and entry.size == file.status.st_size:
+                # It was finished under another name, which another file has now or will have.
+                entries[candidate.path] = entries.pop(key)
+                file.close()
+                return None
         source._progress.hold(file)
-        places = [entry.place for entry in source._store.entries.values() if entry.is_of(file.fd)]
-        if places:
-            file.place = max(places)
+        if known:
+            file.place = max(entry.place for entry in known.values())
         elif self._from_end:
             file.place = _last_place(file.fd)
         return Followed(file)
@@ -167,17 +174,17 @@ class Follower:
         followed.is_truncated = size < consumed or (
             size > consumed and reader is not None and not reader.continues(file.fd)
         )
-        followed.has_news = size > consumed or followed.is_truncated
-        if followed.has_news:
+        followed.has_news = size > (0 if followed.is_truncated else consumed)
+        if followed.has_news or followed.is_truncated:
             followed.moved_at = now
         elif followed.is_rotated:
             self._look_at_end(followed, now - followed.moved_at)
         elif _inode(file.path) != file.status.st_ino:
             followed.is_rotated = True
-            self._source._progress.rekey_blocking(file, file.rotated_key)
+            self._source._progress.rekey(file, file.rotated_key)
             self._next_scan = 0.0
         is_at_rest = reader is not None and reader.has_event_at_rest and now - followed.moved_at >= self._settle
-        return followed.has_news or followed.is_over or is_at_rest
+        return followed.has_news or followed.is_truncated or followed.is_over or is_at_rest
 
     def _look_at_end(self, followed: Followed, rest: float) -> None:
         nobody_writes = followed.file.is_being_written() is False
@@ -217,6 +224,7 @@ class Follower:
         source, file = self._source, followed.file
         visit = self._visit_of(followed)
         if followed.is_truncated:
+            followed.is_truncated = False
             followed.reader = None
             file.place = Place()
         if followed.has_news:
@@ -236,7 +244,8 @@ class Follower:
         self._files.remove(followed)
         if followed.other_path and followed.is_over:
             # It matches under its new name too, and is not to be read once more.
-            self._source._progress.rekey_blocking(followed.file, followed.other_path)
+            self._source._progress.rekey(followed.file, followed.other_path)
+            followed.file.note_end(is_exact=False)
             self._end_visit(Outcome.FINISHED)
         elif followed.is_over:
             self._end_visit(Outcome.FORGOTTEN)

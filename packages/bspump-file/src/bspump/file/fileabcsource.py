@@ -229,7 +229,7 @@ class FileABCSource(TriggerSource):
         return entry.state != "failed" or not entry.is_unchanged(status, and_permissions=True)
 
     def _complain_about_paths(self, found: Scan) -> None:
-        problems = {path: "there is no such file" for path in found.nothing_at if path not in self._seen}
+        problems = {path: "there is no such regular file" for path in found.nothing_at if path not in self._seen}
         problems |= {
             path: f"is a directory; to read the files in it, write '{path.rstrip('/')}/*'" for path in found.directories
         }
@@ -300,6 +300,8 @@ class FileABCSource(TriggerSource):
             outcome = Outcome.UNFINISHED
         self._visit = None
         self.position = self._progress.end(visit, outcome)
+        if outcome is not Outcome.PENDING:
+            self._submit(self._progress.limit_open_blocking, file)
         return outcome
 
     async def _read_content(self, file: InputFile) -> Outcome:
