@@ -123,6 +123,7 @@ def test_two_aggregators_do_not_share_a_strategy(pump: PumpRunner) -> None:
         for _, source, _, _ in built:
             source.put(None, 1)
             source.put(None, 2)
+        await until(lambda: all(aggregator.CurrentSize == 2 for _, _, aggregator, _ in built))
         for pipeline, source, _, _ in built:
             source.put(None, pipeline.Id)
         for _, _, _, sink in built:

@@ -201,6 +201,35 @@ def test_a_checkpoint_waits_until_the_aggregate_that_was_begun_has_gone_out_and_
     pump.run(scenario, pipeline)
 
 
+def test_the_next_aggregate_does_not_delay_a_checkpoint_while_the_first_goes_out(pump: PumpRunner) -> None:
+    class Slow(bspump.common.Aggregator):
+        may_go_on = asyncio.Event()
+
+        async def generate(self, context: bspump.Context, aggregated_event: Any, depth: int) -> None:
+            await self.may_go_on.wait()
+            await super().generate(context, aggregated_event, depth)
+
+    Slow.may_go_on = asyncio.Event()
+    pipeline = bspump.Pipeline(pump.app, "P")
+    source, sink = internal(pump, pipeline), MemorySink(pump.app, pipeline)
+    aggregator = Slow(pump.app, pipeline, config={"completion_size": 2})
+    pipeline.build(source, aggregator, sink)
+
+    async def scenario() -> None:
+        source.put(None, 1)
+        source.put(None, 2)
+        await until(lambda: pipeline.AsyncFutures)
+        checkpoint = start(pipeline.checkpoint())
+        await turns()
+        source.put(None, 3)
+        await until(lambda: aggregator.CurrentSize == 1)
+        aggregator.may_go_on.set()
+        await checkpoint
+        assert len(sink.events) == 1
+
+    pump.run(scenario, pipeline)
+
+
 def test_a_checkpoint_waits_for_the_queue_of_an_internal_source(pump: PumpRunner) -> None:
     pipeline = bspump.Pipeline(pump.app, "P")
     source, sink = internal(pump, pipeline), MemorySink(pump.app, pipeline)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import bspump
+from bspump._copying import copy_event
 from bspump.common import (
     DirectSource,
     InternalSource,
@@ -295,6 +296,23 @@ def test_a_router_copies_events_unless_it_is_told_not_to(pump: PumpRunner, copy_
     assert sink.events == [event]
     assert (sink.events[0] is event) is not copy_event
     assert (sink.events[0]["nested"] is event["nested"]) is not copy_event
+
+
+def test_copies_of_events_are_deep_whatever_they_are() -> None:
+    class Point:
+        def __init__(self) -> None:
+            self.xy = [1, 2]
+
+    event: dict[Any, Any] = {"list": [{"a": [1]}], "tuple": ([1],), "set": {1}, "point": Point(), 1: b"bytes"}
+    copied = copy_event(event)
+    assert {**copied, "point": None} == {**event, "point": None}
+    for path in (lambda e: e["list"][0]["a"], lambda e: e["tuple"][0], lambda e: e["set"], lambda e: e["point"].xy):
+        assert path(copied) is not path(event)
+    around: list[Any] = [1]
+    around.append(around)
+    copied = copy_event(around)
+    assert copied is not around
+    assert copied[1] is copied
 
 
 def test_a_route_to_nowhere_says_what_was_expected(pump: PumpRunner) -> None:

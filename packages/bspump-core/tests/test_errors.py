@@ -514,6 +514,34 @@ def test_a_commit_that_fails_stops_the_pipeline_and_is_tried_again_once_cleared(
     pump.run(scenario, pipeline)
 
 
+def test_what_a_source_raises_while_it_is_being_sent_back_is_no_new_error(pump: PumpRunner) -> None:
+    class Clumsy(MemorySource):
+        clean_ups = 0
+
+        async def main(self) -> None:
+            try:
+                await super().main()
+            finally:
+                self.clean_ups += 1
+                raise ConnectionResetError("cannot say goodbye")
+
+    pipeline = Judge(pump.app)
+    source = Clumsy(pump.app, pipeline, range(5))
+    pipeline.build(source, MemorySink(pump.app, pipeline))
+
+    async def scenario() -> None:
+        await source.finished.wait()
+        source.finished.clear()
+        pipeline.set_error(None, None, ValueError("an event was lost"))
+        clear(pipeline)
+        await source.finished.wait()
+        assert source.clean_ups == 1
+        assert not pipeline.is_error()
+
+    pump.run(scenario, pipeline)
+    assert str(pipeline.asked[0][0]) == "an event was lost"
+
+
 @pytest.mark.parametrize("soft", [False, True])
 def test_what_cannot_be_opened_stops_the_pipeline_until_it_can(pump: PumpRunner, soft: bool) -> None:
     class Locked(MemorySink):
@@ -578,6 +606,18 @@ def test_skip_goes_on_without_the_bad_events_only(pump: PumpRunner, segments: st
     assert sink.events == [event for event in range(100) if event not in (17, 56)]
     assert (pipeline._counts.errors, pipeline._counts.out) == (2, 98)
     assert source.commits[-1] == 100
+
+
+def test_many_skipped_events_are_not_logged_one_by_one(pump: PumpRunner, caplog: pytest.LogCaptureFixture) -> None:
+    pipeline = Judge(pump.app, on_error="skip")
+    source = MemorySource(pump.app, pipeline, range(1000))
+    pipeline.build(source, Fragile(pump.app, pipeline, *range(1000)), MemorySink(pump.app, pipeline))
+    pump.run(source.finished.wait, pipeline)
+    lines = [line for line in caplog.text.splitlines() if "event skipped at P.Fragile: ValueError: bad" in line]
+    assert len(lines) < 20
+    assert "bad 0, event 0 (1 so far)" in lines[0]
+    assert "(512 so far)" in lines[-1]
+    assert pipeline._counts.errors == 1000
 
 
 class HeldSink(MemorySink):

@@ -134,6 +134,20 @@ def test_a_failing_batch_is_taken_one_by_one_so_that_only_the_bad_event_fails(pu
     assert (counts.entered, counts.out, counts.dropped, counts.errors) == (4, 3, 0, 1)
 
 
+def test_what_is_dropped_one_by_one_is_counted(pump: PumpRunner) -> None:
+    class Fussy(Do):
+        def process_batch(
+            self, contexts: list[bspump.Context], events: list[Any]
+        ) -> tuple[list[bspump.Context], list[Any]]:
+            raise TypeError("not at once")
+
+    pipeline, sink = build(pump, memory(pump, range(10)), do(pump, keep_even, Fussy))
+    run(pump, pipeline)
+    assert sink.events == [0, 2, 4, 6, 8]
+    counts = pipeline._counts
+    assert (counts.entered, counts.out, counts.dropped, counts.errors) == (10, 5, 5, 0)
+
+
 def test_a_batch_native_sink_may_fall_back_to_one_by_one(pump: PumpRunner) -> None:
     class Picky(bspump.Sink):
         taken: list[int] = []

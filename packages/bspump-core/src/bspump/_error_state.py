@@ -95,14 +95,14 @@ class ErrorState:
 
     def goes_back(self, error: Exception) -> None:
         """Note that an exception which was dealt with here is raised into the code that brought the event."""
-        setattr(error, _DEALT_WITH, self._pipeline)
+        vars(error)[_DEALT_WITH] = self._pipeline
         self.stopping_failures.clear()
 
     def comes_back(self, error: Exception) -> bool:
         """Tell whether an exception comes out of the code that it was raised into. It may be cleared by now."""
         if vars(error).get(_DEALT_WITH) is not self._pipeline:
             return False
-        delattr(error, _DEALT_WITH)
+        del vars(error)[_DEALT_WITH]
         return True
 
     def source_failed(self, source: Source, error: Exception) -> None:
