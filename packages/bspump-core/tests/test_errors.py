@@ -758,7 +758,32 @@ def test_dead_letter_without_a_destination_is_a_configuration_problem(pump: Pump
 # Pipelines that feed one another
 
 
-def test_clearing_an_error_downstream_makes_the_upstream_source_go_back(pump: PumpRunner) -> None:
+def test_clearing_an_error_that_lost_an_event_makes_the_upstream_source_go_back(pump: PumpRunner) -> None:
+    class Fragile(bspump.Generator):
+        is_broken = True
+
+        async def generate(self, context: bspump.Context, event: Any, depth: int) -> None:
+            if self.is_broken:
+                raise ValueError("lost")
+            await self.Pipeline.inject(context, event, depth)
+
+    a, b = Judge(pump.app, "A"), Judge(pump.app, "B")
+    source, sink, fragile = MemorySource(pump.app, a, range(20)), MemorySink(pump.app, b), Fragile(pump.app, b)
+    a.build(source, bspump.common.TeeProcessor(pump.app, a).bind("B"), bspump.common.NullSink(pump.app, a))
+    b.build(bspump.common.InternalSource(pump.app, b), fragile, sink)
+
+    async def scenario() -> None:
+        await until(b.is_error)
+        assert source.commits == []
+        fragile.is_broken = False
+        clear(b)
+        await until(lambda: source.commits and source.commits[-1] == 20)
+
+    pump.run(scenario, a, b)
+    assert set(sink.events) == set(range(20))
+
+
+def test_clearing_an_error_downstream_lets_the_upstream_source_commit(pump: PumpRunner) -> None:
     class ToB(bspump.common.RouterSink):
         def process(self, context: bspump.Context, event: Any) -> None:
             self.route(context, event, "B.*InternalSource")

@@ -70,7 +70,12 @@ def test_pipelines_are_described(pump: PumpRunner) -> None:
             assert status == 200
             assert list(body) == ["P", "Q"]
             assert body["P"]["Ready"] is True
-            assert body["P"]["Sources"][0] == {"Id": "MemorySource", "Class": "MemorySource"}
+            assert body["P"]["Sources"][0] == {
+                "Id": "MemorySource",
+                "Class": "MemorySource",
+                "Position": 3,
+                "CommittedPosition": body["P"]["Sources"][0]["CommittedPosition"],
+            }
             assert body["P"]["Processors"] == [[{"Id": "MemorySink", "Class": "MemorySink", "PipelineId": "P"}]]
             assert (body["Q"]["Ready"], body["Q"]["Throttles"]) == (False, ["a test"])
             [record] = body["Q"]["Log"]

@@ -212,7 +212,9 @@ def test_rest_get_describes_the_pipeline(pump: PumpRunner, shelf: Shelf) -> None
     assert description["Id"] == "P"
     assert description["Ready"] is False
     assert description["Throttles"] == ["a test"]
-    assert description["Sources"] == [{"Id": "In", "Class": "MemorySource"}]
+    assert description["Sources"] == [
+        {"Id": "In", "Class": "MemorySource", "Position": None, "CommittedPosition": None}
+    ]
     assert [[processor["Id"] for processor in depth] for depth in description["Processors"]] == shelf.ids()
     assert description["Processors"][0][0] == {"Id": "A", "Class": "Add", "PipelineId": "P"}
     assert "Error" not in description

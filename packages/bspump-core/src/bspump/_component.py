@@ -34,7 +34,7 @@ class Component(asab.Configurable):
         self.App = app
         self.Loop: asyncio.AbstractEventLoop = app.Loop
         self.Id: str = id if id is not None else self.__class__.__name__
-        self._section = section
+        self.section = section
         super().__init__(config_section_name=section, config=dict(config) if config is not None else None)
 
     def time(self) -> float:
@@ -47,7 +47,7 @@ class Component(asab.Configurable):
 
         Outside an application that has the pump's service, `ConfigurationError` is raised at once.
         """
-        options = Options(self._section, self.Config, merged_defaults(type(self)))
+        options = Options(self.section, self.Config, merged_defaults(type(self)))
         yield options
         service = find_pump_service(self.App)
         if service is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ def describe_pipeline(pipeline: Pipeline) -> dict[str, Any]:
         "Throttles": sorted(str(holder) for holder in pipeline.get_throttles()),
         "Sources": [source.rest_get() for source in pipeline.Sources],
         "Processors": [[processor.rest_get() for processor in depth] for depth in pipeline.Processors],
+        "Counts": dataclasses.asdict(pipeline._counts),
         "Metrics": _metrics_of(pipeline),
         "Log": [_describe_record(record) for record in pipeline.L.Deque],
     }

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, NamedTuple
 
+from ._asab import find_pump_service
 from ._types import Context, Event
 from .errors import PipelineError
 
@@ -58,12 +59,13 @@ class ErrorState:
         attempts: int = 1,
         *,
         was_accepted: bool,
+        is_held: bool = False,
     ) -> bool:
         """Decide about an event that could not be processed. Returns whether the pipeline stops.
 
         An event that `was_accepted` had left its source's hands. If the pipeline stops at it, no checkpoint can be had
-        until its source has gone back. An event that was not is still with its source, and what came before can be
-        committed.
+        until its source has gone back, unless the processor holds it to try again. An event that was not accepted is
+        still with its source, and what came before can be committed.
         """
         if not self.comes_back(error):
             if self._is_soft(error, context, event):
@@ -74,7 +76,7 @@ class ErrorState:
                 obstacle = self._set_aside_event(error, context, event, stage, attempts)
                 if obstacle is None:
                     return False
-            self._stop(context, event, obstacle or error, stage, has_lost=was_accepted)
+            self._stop(context, event, obstacle or error, stage, has_lost=was_accepted and not is_held)
         if not was_accepted:
             self.stopping_failures.append((context, error))
         return True
@@ -154,6 +156,9 @@ class ErrorState:
         self._fail_futures(message, of_any_error=has_lost)
         pipeline._evaluate_ready()
         pipeline.publish("bspump.pipeline.error!")
+        service = find_pump_service(pipeline.App)
+        if service is not None:
+            service.pipeline_failed(pipeline)
 
     def _log_set_aside(self, error: Exception, event: Event, stage: str) -> None:
         self._set_aside += 1
@@ -201,6 +206,12 @@ class ErrorState:
                 future.set_exception(PipelineError(message))
 
     # Errors go out
+
+    def reset(self) -> None:
+        """Forget the error of an earlier life."""
+        self.error = None
+        self._has_lost = False
+        self._cleared_event.set()
 
     async def cleared(self) -> None:
         """Wait until there is no error."""

@@ -30,7 +30,7 @@ class LifeCycle:
         self._stop_timeout = stop_timeout
         self._opening: asyncio.Task[None] | None = None
         self._opened: list[ProcessorBase | Source] = []
-        self._is_stopping = False
+        self.is_stopping = False
         self._stop_lock = asyncio.Lock()
         self._deadline = 0.0
         self.is_running = False
@@ -45,9 +45,9 @@ class LifeCycle:
         """Find the components of other pipelines that this one needs. Returns what is wrong, in sentences."""
         pipeline = self._pipeline
         problems: list[str] = []
-        for source in pipeline.Sources:
+        for component in self._components():
             try:
-                source.prepare()
+                component.prepare()
             except ConfigurationError as error:
                 problems.extend(error.problems)
         if pipeline._dead_letters.address:
@@ -66,7 +66,8 @@ class LifeCycle:
         self.is_running = True
         self.has_stopped = False
         self.is_durable = False
-        self._is_stopping = False
+        self.is_stopping = False
+        pipeline._errors.reset()
         pipeline.publish("bspump.pipeline.start!")
         self._open_and_go()
 
@@ -101,7 +102,7 @@ class LifeCycle:
 
     def recover(self, *, every_source: bool) -> None:
         """Go on after an error was cleared, with every source or with those that failed."""
-        if not self.is_running or self._is_stopping:
+        if not self.is_running or self.is_stopping:
             return
         if not self.takes_events:
             if self._opening is None or self._opening.done():
@@ -121,11 +122,12 @@ class LifeCycle:
     async def stop_intake(self) -> None:
         """End the sources that bring events from outside."""
         async with self._stop_lock:
-            if self.is_running and not self._is_stopping:
+            if self.is_running and not self.is_stopping:
                 await self._stop_intake()
 
     async def _stop_intake(self) -> None:
-        self._is_stopping = True
+        self.is_stopping = True
+        self._pipeline._wake_waiters()
         self._deadline = self._pipeline.Loop.time() + self._stop_timeout
         self._pipeline.publish("bspump.pipeline.stop!")
         if self._opening is not None:
@@ -203,6 +205,7 @@ class LifeCycle:
         self.is_running = False
         self.takes_events = False
         pipeline._evaluate_ready()
+        pipeline._wake_waiters()
 
     async def _close_one(self, component: ProcessorBase | Source, closing: Coroutine[Any, Any, None]) -> None:
         try:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from .abc.buffered_sink import BufferedSink
 from .abc.generator import Generator
 from .abc.processor import ProcessorBase
 from .abc.sink import Sink
@@ -49,12 +51,13 @@ class Structure:
             raise TypeError(
                 f"Pipeline '{self._pipeline.Id}' takes processors, generators and a sink, but got {processor!r}"
             )
+        _refuse_wrong_kinds_of_functions(processor)
         processors = list(self.iter_processors())
         processors.insert(index, processor)
         for sink, follower in itertools.pairwise(processors):
             if isinstance(sink, Sink):
                 raise RuntimeError(f"{follower!r} cannot follow the sink {sink!r}; a sink ends the pipeline")
-        self._refuse_generator_while_running(processor)
+        self._refuse_while_running(processor)
         self._rearrange(processors)
         self._added(processor)
 
@@ -66,6 +69,8 @@ class Structure:
                 self._refuse_generator_while_running(processor)
                 del existing[index]
                 self._rearrange(existing)
+                if self._pipeline._life_cycle.takes_events:
+                    self._pipeline.ensure_future(_retire(processor))
                 return
         raise KeyError(f"Pipeline '{self._pipeline.Id}' has no processor '{processor_id}'")
 
@@ -99,6 +104,34 @@ class Structure:
                 f"and metrics, and only the first is found by its address; give one of them another id"
             )
 
+    def _refuse_while_running(self, processor: ProcessorBase) -> None:
+        self._refuse_generator_while_running(processor)
+        if type(processor).open is not ProcessorBase.open and self._pipeline._life_cycle.takes_events:
+            raise RuntimeError(f"{processor!r} has to be opened first; it cannot be inserted while events flow")
+
     def _refuse_generator_while_running(self, processor: ProcessorBase) -> None:
         if isinstance(processor, Generator) and self._pipeline._life_cycle.takes_events:
             raise RuntimeError(f"{processor!r} is a generator; it cannot be inserted or removed while events flow")
+
+
+def _refuse_wrong_kinds_of_functions(processor: ProcessorBase) -> None:
+    """Refuse a coroutine function where a plain one is called, and the other way round.
+
+    Raises:
+        TypeError: a method is of the wrong kind.
+    """
+    if inspect.iscoroutinefunction(processor.process):
+        raise TypeError(
+            f"{processor!r}: process() cannot be a coroutine function; derive from bspump.Generator to wait"
+        )
+    for name in ("generate", "write"):
+        base: type = Generator if name == "generate" else BufferedSink
+        if isinstance(processor, base) and not inspect.iscoroutinefunction(getattr(processor, name)):
+            raise TypeError(f"{processor!r}: {name}() has to be a coroutine function (async def)")
+
+
+async def _retire(processor: ProcessorBase) -> None:
+    """Let a removed processor finish what it holds."""
+    await processor.drain()
+    await processor.checkpoint()
+    await processor.close()

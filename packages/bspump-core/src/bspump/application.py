@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import configparser
 import contextlib
 import gc
 import logging
+import re
 import signal
 import sys
 import types
@@ -28,6 +30,9 @@ _GC_THRESHOLDS = (50_000, 20, 50)
 
 # `--web-api` without an address serves this machine only.
 _WEB_LISTEN = "127.0.0.1:8080"
+# What asab understands: an address and a port, or a port alone, and perhaps parameters of TLS
+_LISTEN = re.compile(r"(?:\S*?[:\s]\s*)?([0-9]{1,5})(?:\s+ssl\S*)*")
+_LARGEST_PORT = 65535
 
 
 class BSPumpApplication(asab.Application):
@@ -49,7 +54,10 @@ class BSPumpApplication(asab.Application):
     def __init__(self, args: Sequence[str] | None = None, web_listen: str | None = None) -> None:
         provide_event_loop()
         sys.excepthook = _say_mistakes_in_a_sentence
-        super().__init__(args=list(args) if args is not None else None)
+        try:
+            super().__init__(args=list(args) if args is not None else None)
+        except configparser.Error as error:
+            raise ConfigurationError(f"The configuration file cannot be read: {error}") from None
         print(f"BitSwan BSPump version {__version__}", flush=True)
         import asab.metrics
         import asab.proactor
@@ -73,8 +81,18 @@ class BSPumpApplication(asab.Application):
         from .web import initialize_web
 
         self.WebService = service_of_module(self, asab.web.Module, "asab.WebService")
+        for line in filter(None, map(str.strip, listen.split("\n"))):
+            address = _LISTEN.fullmatch(line)
+            if address is None or int(address[1]) > _LARGEST_PORT:
+                raise ConfigurationError(f"[web] listen: {line!r} is no address and port, such as 127.0.0.1:8080")
         self.WebContainer = asab.web.WebContainer(self.WebService, "web", config={"listen": listen})
         initialize_web(self.WebContainer)
+        self.PubSub.subscribe("WebContainer.started!", self._on_web_started)
+
+    def _on_web_started(self, message_type: str, container: Any) -> None:
+        if container is self.WebContainer and not container.Addresses:
+            L.error("The application ends: its web server cannot listen on %s", container.Config["listen"])
+            stop_application(self, exit_code=1)
 
     def create_argument_parser(self, *args: Any, **kwargs: Any) -> argparse.ArgumentParser:
         """Return the parser of the command line. Override it to add arguments."""

@@ -31,6 +31,7 @@ from ._types import Context, Event
 from .abc.connection import Connection
 from .abc.processor import ProcessorBase
 from .abc.source import Source
+from .errors import PipelineError
 
 L = logging.getLogger(__name__)
 
@@ -248,6 +249,11 @@ class Pipeline(abc.ABC, Component):
     ) -> bool:
         return self._errors.event_failed(error, context, event, processor, attempts, was_accepted=True)
 
+    def _held_event_failed(
+        self, error: Exception, context: Context, event: Event, sink: ProcessorBase, attempts: int
+    ) -> bool:
+        return self._errors.event_failed(error, context, event, sink, attempts, was_accepted=True, is_held=True)
+
     def _entering_event_failed(
         self, error: Exception, context: Context, event: Event, stage: ProcessorBase | Source | None
     ) -> bool:
@@ -326,8 +332,14 @@ class Pipeline(abc.ABC, Component):
         return self._throttles.holders()
 
     async def ready(self) -> bool:
-        """Wait until the pipeline takes events. Returns True."""
+        """Wait until the pipeline takes events. Returns True.
+
+        Raises:
+            PipelineError: the pipeline was stopped for good.
+        """
         while not self._is_ready:
+            if self._life_cycle.has_stopped:
+                raise PipelineError(f"Pipeline '{self.Id}' was stopped and takes no events")
             await self._ready_event.wait()
         return True
 
@@ -358,9 +370,16 @@ class Pipeline(abc.ABC, Component):
 
     async def _wait_for_entry(self, source: Source | None) -> None:
         while not self._may_enter(source):
-            await self.ready()
-            if source is None or not source.is_internal:
-                await self._intake_event.wait()
+            # Sources are cancelled by a stop; whoever else brings events has to be told.
+            if source is None and self._life_cycle.is_stopping:
+                raise PipelineError(f"Pipeline '{self.Id}' is stopping and takes no more events")
+            await (self._intake_event if self._is_ready else self._ready_event).wait()
+
+    def _wake_waiters(self) -> None:
+        """Let those who wait for the pipeline look at its state again."""
+        if not self._is_ready:
+            self._ready_event.set()
+            self._ready_event.clear()
 
     def _pause_intake(self) -> None:
         self._intake_pauses += 1

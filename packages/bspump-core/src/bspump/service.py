@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import asab
 
 from ._asab import stop_application
+from ._oddities import find_oddities
 from .abc.connection import Connection
 from .abc.lookup import Lookup
 from .errors import ConfigurationError
@@ -17,7 +18,7 @@ from .pipeline import Pipeline
 
 if TYPE_CHECKING:
     from .abc.processor import ProcessorBase
-    from .abc.source import Source
+    from .abc.source import Source, TriggerSource
 
 L = logging.getLogger(__name__)
 
@@ -50,6 +51,8 @@ class BSPumpService(asab.Service):
         self.Matrixes: dict[str, Matrix] = {}
         self.LookupFactories: list[LookupFactory] = []
         self.configuration_problems: list[str] = []
+        self.unfinished_jobs: set[TriggerSource] = set()
+        """The sources with a `RunOnceTrigger` that have not finished their cycle."""
         self._told_problems: set[str] = set()
         self._loading = asyncio.Lock()
         self._loaded_lookups: set[Lookup] = set()
@@ -225,6 +228,8 @@ class BSPumpService(asab.Service):
             if problems:
                 self._refuse(problems)
                 return
+            for oddity in find_oddities(self, pipelines):
+                L.warning("%s", oddity)
             for pipeline in pipelines:
                 try:
                     pipeline.start()
@@ -254,12 +259,28 @@ class BSPumpService(asab.Service):
             L.error("The application does not start: %d configuration problem(s), see above", len(set(problems)))
         stop_application(self.App, exit_code=1)
 
+    def pipeline_failed(self, pipeline: Pipeline) -> None:
+        """Take note that a pipeline stopped at a hard error: the jobs that are left cannot be finished."""
+        if self.unfinished_jobs:
+            # Not at once: somebody may clear the error right away.
+            self.App.Loop.call_soon(self._end_failed_jobs, pipeline)
+
+    def _end_failed_jobs(self, pipeline: Pipeline) -> None:
+        if pipeline.is_error() and self.unfinished_jobs:
+            L.error("The application ends, since its job cannot be finished: pipeline '%s' is stopped", pipeline.Id)
+            stop_application(self.App, exit_code=1)
+
     async def finalize(self, app: asab.Application) -> None:
-        """Stop the pipelines: the intake first, then each pipeline after those that feed it, connections last."""
-        pipelines = list(self.Pipelines.values())
+        """Stop the pipelines: the intake first, then each pipeline after those that feed it, connections last.
+
+        The exit code of the application is 1 if a pipeline was stopped by an error, or not all could be made durable.
+        """
+        pipelines = [pipeline for pipeline in self.Pipelines.values() if pipeline._life_cycle.is_running]
         await asyncio.gather(*(pipeline._life_cycle.stop_intake() for pipeline in pipelines))
         for pipeline in _feeders_first(pipelines):
             await pipeline._life_cycle.drain_and_close()
+            if pipeline.is_error() or not pipeline._life_cycle.is_durable:
+                app.set_exit_code(1)
         await asyncio.gather(*self._stopping)
         for connection in self.Connections.values():
             try:

@@ -128,6 +128,8 @@ class BufferedSink(Sink):
         self._linger_timer: asyncio.TimerHandle | None = None
         self._queue: collections.deque[tuple[Batch, asyncio.Future[None]]] = collections.deque()
         self._unsettled: set[asyncio.Future[None]] = set()
+        self._stuck = asyncio.Event()
+        self._failing: tuple[float, str] | None = None
         self._writers: set[asyncio.Task[None]] = set()
 
     # For the author of a sink
@@ -222,15 +224,21 @@ class BufferedSink(Sink):
                 raise
             return ConnectionLostError("something that write() awaited was cancelled")
         except Exception as error:
+            since = self._failing[0] if self._failing is not None else self.time()
+            self._failing = (since, f"{type(error).__name__}: {error}")
             return error
+        self._failing = None
         return None
 
     async def _give_up(self, batch: Batch, index: int, reason: Exception) -> None:
         """Let the pipeline decide about an event. If it stops, wait for the error to be cleared and try again."""
         context, event = batch.contexts[index], batch[index]
         attempt = batch.attempt
-        while self.Pipeline._event_failed(reason, context, event, self, attempt):
+        while self.Pipeline._held_event_failed(reason, context, event, self, attempt):
+            if self.Pipeline.is_error():  # a subscriber may have cleared it already
+                self._stuck.set()
             await self.Pipeline._error_cleared()
+            self._stuck.clear()
             attempt += 1
             single = Batch([context], [event], attempt)
             error = await self._try_to_write(single)
@@ -271,9 +279,22 @@ class BufferedSink(Sink):
         self._cut()
         pending = list(self._unsettled)
         if pending:
-            await asyncio.wait(pending)
+            await self._wait_unless_stuck(pending)
         if any(settled.cancelled() for settled in pending):
             raise PipelineError(f"{self!r} was closed before everything in it was written")
+
+    async def _wait_unless_stuck(self, pending: list[asyncio.Future[None]]) -> None:
+        stuck = asyncio.ensure_future(self._stuck.wait())
+        settled = asyncio.ensure_future(asyncio.wait(pending))
+        try:
+            await asyncio.wait({stuck, settled}, return_when=asyncio.FIRST_COMPLETED)
+            if not settled.done():
+                error = self.Pipeline._errors.error
+                reason = error.message if error is not None else "it goes on just now"
+                raise PipelineError(f"{self!r} holds an event that it cannot write: {reason}")
+        finally:
+            stuck.cancel()
+            settled.cancel()
 
     async def close(self) -> None:
         """End the writers. What they have not written was not acknowledged."""
@@ -295,8 +316,12 @@ class BufferedSink(Sink):
         for settled in self._unsettled:
             settled.cancel()
         self._unsettled.clear()
+        self._stuck.clear()
         self._written(self._buffered)
 
     def rest_get(self) -> dict[str, Any]:
         """Return the description of the sink for the REST interface."""
-        return {**super().rest_get(), "Buffered": self._buffered}
+        description = {**super().rest_get(), "Buffered": self._buffered}
+        if self._failing is not None:
+            description["FailingSince"], description["LastError"] = self._failing
+        return description

@@ -90,7 +90,7 @@ class Lookup(abc.ABC, Component):
             data = await self.Provider.load()
         except OSError as error:
             raise ConfigurationError(
-                f"[{self._section}] source_url: {self.Provider.URL!r} cannot be loaded: {error.strerror or error}"
+                f"[{self.section}] source_url: {self.Provider.URL!r} cannot be loaded: {error.strerror or error}"
             ) from error
         if data is None or data is False:
             return False
@@ -98,7 +98,7 @@ class Lookup(abc.ABC, Component):
             self.deserialize(data)
         except ValueError as error:
             raise ConfigurationError(
-                f"[{self._section}] source_url: {self.Provider.URL!r} does not fit a {type(self).__name__}: {error}"
+                f"[{self.section}] source_url: {self.Provider.URL!r} does not fit a {type(self).__name__}: {error}"
             ) from error
         self.PubSub.publish("bspump.Lookup.changed!")
         return True
@@ -174,7 +174,12 @@ class DictionaryLookup(MappingLookup):
 
     def deserialize(self, data: bytes) -> None:
         """Replace the dictionary by a JSON object."""
-        content = json.loads(data)
+        try:
+            content = json.loads(data)
+        except ValueError as error:
+            raise ValueError(
+                f"expected a JSON object ({error}); for another format override deserialize() in a class of your own"
+            ) from error
         if not isinstance(content, dict):
             raise ValueError(f"expected a JSON object, got {type(content).__name__}")
         self.Dictionary = content

@@ -51,6 +51,13 @@ class ProcessorBase(abc.ABC, Component):
     def process(self, context: Context, event: Event) -> Event:
         """Return the processed event, or None to drop it. Anything raised goes to `Pipeline.handle_error`."""
 
+    def prepare(self) -> None:
+        """Find the other components that the processor works with. Called when all are known, before any starts.
+
+        Raises:
+            ConfigurationError: one of them does not exist.
+        """
+
     async def open(self) -> None:
         """Acquire what the processor needs. Awaited before the first event; what it raises stops the pipeline."""
 

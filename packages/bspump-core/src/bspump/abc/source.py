@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
@@ -313,7 +314,11 @@ class Source(Component):
 
     def rest_get(self) -> dict[str, Any]:
         """Return the description of the source for the REST interface."""
-        return {"Id": self.Id, "Class": self.__class__.__name__}
+        description: dict[str, Any] = {"Id": self.Id, "Class": self.__class__.__name__}
+        if self.is_acknowledged:
+            description["Position"] = _shown(self._position)
+            description["CommittedPosition"] = _shown(self._committed)
+        return description
 
     def __repr__(self) -> str:
         return f"{self.__class__.__name__}('{self.locate_address()}')"
@@ -343,6 +348,11 @@ class TriggerSource(Source):
         self.Triggers.add(trigger)
         return self
 
+    @property
+    def needs_trigger(self) -> bool:
+        """Whether the source does nothing without a trigger."""
+        return True
+
     async def main(self, *args: Any, **kwags: Any) -> None:
         """Wait for the pipeline and a trigger, run a cycle, and so on."""
         while True:
@@ -371,6 +381,13 @@ class TriggerSource(Source):
     def rest_get(self) -> dict[str, Any]:
         """Return the description of the source for the REST interface."""
         return {**super().rest_get(), "triggered": self.TriggerEvent.is_set()}
+
+
+def _shown(position: object) -> object:
+    """Return a position as plain values, fit for JSON."""
+    if dataclasses.is_dataclass(position) and not isinstance(position, type):
+        return dataclasses.asdict(position)
+    return position if position is None or isinstance(position, bool | int | float | str) else str(position)
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -193,6 +194,12 @@ class InternalSource(RouteTarget):
     async def close(self) -> None:
         """Wake those who wait for room; there will be none."""
         self._has_room.set()
+        if not self.Queue.empty():
+            self.Pipeline.L.report(
+                logging.WARNING,
+                f"{self!r} ends with {self.Queue.qsize()} event(s) not processed: lost, unless they come from a source "
+                f"that can be acknowledged",
+            )
 
     def _set_back_pressure(self, enable: bool) -> None:
         self.BackPressure = enable

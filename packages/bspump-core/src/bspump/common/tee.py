@@ -43,6 +43,11 @@ class TeeProcessor(RouterProcessor):
             self.unlocate(target)
         return self
 
+    def prepare(self) -> None:
+        """Look the targets up."""
+        for target in self._targets:
+            self.locate(target)
+
     def process(self, context: Context, event: Event) -> Event:
         """Hand out copies."""
         for target in self._targets:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asab
 
-from .._asab import stop_application
+from .._asab import pump_service, stop_application
 from ..abc.source import TriggerSource
 from .trigger import Trigger
 
 
 class RunOnceTrigger(Trigger):
-    """Fires once, at the start. When every source has finished its cycle, the application stops, gracefully."""
+    """Fires once, at the start.
+
+    When every source of the application that has such a trigger has finished its cycle, the application stops,
+    gracefully. If a pipeline stops at a hard error before that, the application ends too, with the exit code 1: nobody
+    is there to clear the error of a job.
+    """
 
     def __init__(self, app: asab.Application, id: str | None = None) -> None:
         super().__init__(app, id=id)
-        self._unfinished: set[TriggerSource] = set()
+        self._unfinished = pump_service(app).unfinished_jobs
 
     def add(self, source: TriggerSource) -> None:
         """Add a source; its cycle begins as soon as its pipeline runs."""
