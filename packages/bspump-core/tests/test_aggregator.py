@@ -112,12 +112,8 @@ def test_the_timer_starts_anew_with_each_aggregate(pump: PumpRunner) -> None:
     assert aggregator._timer is None
 
 
-def test_two_aggregators_do_not_share_a_strategy(pump: PumpRunner) -> None:
-    shared = ListEventAggregationStrategy()
-    built = [
-        *(build(pump, shared, id, completion_size=3) for id in "AB"),
-        *(build(pump, None, id, completion_size=3) for id in "CD"),
-    ]
+def test_two_aggregators_do_not_share_what_they_collect(pump: PumpRunner) -> None:
+    built = [build(pump, None, id, completion_size=3) for id in "AB"]
 
     async def scenario() -> None:
         for _, source, _, _ in built:
@@ -130,8 +126,28 @@ def test_two_aggregators_do_not_share_a_strategy(pump: PumpRunner) -> None:
             await sink.wait_for(1)
 
     pump.run(scenario, *(pipeline for pipeline, _, _, _ in built))
-    assert [sink.events for _, _, _, sink in built[:2]] == [[[1, 2, "A"]], [[1, 2, "B"]]]
-    assert [[event for _, event in sink.events[0]] for _, _, _, sink in built[2:]] == [[1, 2, "C"], [1, 2, "D"]]
+    assert [[event for _, event in sink.events[0]] for _, _, _, sink in built] == [[1, 2, "A"], [1, 2, "B"]]
+
+
+def test_a_strategy_belongs_to_one_aggregator(pump: PumpRunner) -> None:
+    shared = ListEventAggregationStrategy()
+    build(pump, shared, "A", completion_size=3)
+    with pytest.raises(bspump.ConfigurationError, match="needs a strategy of its own"):
+        build(pump, shared, "B", completion_size=3)
+
+
+def test_an_aggregate_that_fails_on_the_clock_stops_the_pipeline(pump: PumpRunner) -> None:
+    class Broken(ListEventAggregationStrategy):
+        def flush(self) -> Any:
+            raise ValueError("cannot be put together")
+
+    pipeline, source, _, _ = build(pump, Broken(), "A", completion_size=0, completion_interval=0.001)
+
+    async def scenario() -> None:
+        source.put(None, 1)
+        await until(pipeline.is_error)
+
+    pump.run(scenario, pipeline)
 
 
 def test_strategies() -> None:

@@ -148,7 +148,7 @@ def test_strings_of_a_file_become_what_the_components_need(pump: PumpRunner) -> 
     assert (pipeline.AsyncConcurencyLimit, pipeline.ResetProfiler, pipeline._stop_timeout) == (7, False, 120.0)
     assert MemorySource(pump.app, pipeline)._commit_interval == 0.02
     source = bspump.common.InternalSource(pump.app, pipeline)
-    assert (source.Queue.maxsize, source._high, source._low) == (20, 10, 5)
+    assert (source.Queue.maxsize, source._high) == (20, 10)
     aggregator = bspump.common.Aggregator(pump.app, pipeline)
     assert (aggregator.CompletionSize, aggregator.CompletionTimeout) == (3, 60.0)
     assert pump.service.configuration_problems == []

@@ -314,18 +314,18 @@ def test_a_generator_that_awaits_its_injections_is_held_by_a_full_queue(pump: Pu
     a, b = bspump.Pipeline(pump.app, "A"), bspump.Pipeline(pump.app, "B")
     internal, sink = bspump.common.InternalSource(pump.app, b), MemorySink(pump.app, b)
     a.build(
-        MemorySource(pump.app, a, [range(5000)]),
+        MemorySource(pump.app, a, [range(20000)]),
         bspump.common.IteratorGenerator(pump.app, a),
         Watching(pump.app, a, "B"),
     )
     b.build(internal, sink)
 
     async def scenario() -> None:
-        await sink.wait_for(5000)
+        await sink.wait_for(20000)
 
     pump.run(scenario, a, b)
-    assert sink.events == list(range(5000))
-    assert most <= 10
+    assert sink.events == list(range(20000))
+    assert most <= 500 + 64  # the mark of a route, and how many injections pass before the generator waits
 
 
 def test_put_raises_when_the_queue_is_full_and_put_async_waits(pump: PumpRunner) -> None:

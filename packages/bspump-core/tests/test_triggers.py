@@ -88,7 +88,7 @@ def test_a_source_may_have_several_triggers(pump: PumpRunner) -> None:
     pump.run(scenario, pipeline)
 
 
-def test_firing_a_busy_source_begins_no_second_cycle_at_once(pump: PumpRunner) -> None:
+def test_firing_a_busy_source_begins_the_next_cycle_after_this_one(pump: PumpRunner) -> None:
     trigger = Trigger(pump.app)
     pipeline, source = build(pump, trigger)
     source.may_end.clear()
@@ -101,7 +101,7 @@ def test_firing_a_busy_source_begins_no_second_cycle_at_once(pump: PumpRunner) -
         assert source.begun == 1
         assert source.rest_get() == {"Id": "Cycles", "Class": "Cycles", "triggered": True}
         source.may_end.set()
-        await until(lambda: source.ended == 1)
+        await until(lambda: source.ended == 2)
         assert source.rest_get()["triggered"] is False
 
     pump.run(scenario, pipeline)
@@ -255,7 +255,7 @@ def test_a_periodic_trigger_fires_again_and_again(pump: PumpRunner) -> None:
         await until(lambda: source.ended >= 3)
         trigger = next(iter(source.Triggers))
         trigger.pause()
-        await until(lambda: not source.TriggerEvent.is_set())
+        await until(lambda: not source.is_triggered)
         count = source.begun
         await asyncio.sleep(0.01)
         assert source.begun == count
@@ -313,7 +313,7 @@ def test_an_opportunistic_trigger_goes_on_at_once_after_a_cycle_with_events(pump
     async def scenario() -> None:
         await until(lambda: source.ended >= 5)
         source.events = []
-        await until(lambda: not source.TriggerEvent.is_set())
+        await until(lambda: not source.is_triggered)
         count = source.begun
         for _ in range(20):
             await asyncio.sleep(0)

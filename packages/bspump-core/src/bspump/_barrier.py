@@ -18,6 +18,7 @@ from collections.abc import Coroutine, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ._futures import ANY_DEPTH
+from .errors import ProcessingError
 
 if TYPE_CHECKING:
     from .abc.processor import ProcessorBase
@@ -79,6 +80,8 @@ async def _go_around(walk: Walk, pipeline: Pipeline) -> None:
     with _paused_intake(walk.circles):
         while True:
             before = _movement(walk.circles)
+            # What waits for more events, as an aggregator does, would wait for ever now.
+            walk.draining = True
             await _visit(walk, (), pipeline)
             if _movement(walk.circles) == before:
                 return
@@ -119,14 +122,14 @@ async def _body(walk: Walk, path: tuple[Pipeline, ...], pipeline: Pipeline) -> N
     for source in pipeline.Sources:
         await source.checkpoint()
     for depth, processors in enumerate(list(pipeline.Processors)):
-        await _checkpoint_processors(processors, walk)
+        await _checkpoint_processors(pipeline, processors, walk)
         tasks = pipeline._futures.at(depth) - {asyncio.current_task()}
         free = tasks & pipeline._futures.at(ANY_DEPTH)
         if tasks:
             await asyncio.wait(tasks)
         if free:
             # A task that some component scheduled may have injected at this very depth.
-            await _checkpoint_processors(processors, walk)
+            await _checkpoint_processors(pipeline, processors, walk)
     await _all_of([route.checkpoint() for route in list(pipeline._routes)])
 
 
@@ -156,8 +159,14 @@ async def _end(tasks: set[asyncio.Task[None]]) -> None:
             task.exception()  # seen: one of them is raised already
 
 
-async def _checkpoint_processors(processors: list[ProcessorBase], walk: Walk) -> None:
+async def _checkpoint_processors(pipeline: Pipeline, processors: list[ProcessorBase], walk: Walk) -> None:
     for processor in processors:
-        if walk.draining:
-            await processor.drain()
-        await processor.checkpoint()
+        try:
+            if walk.draining:
+                await processor.drain()
+            await processor.checkpoint()
+        except ProcessingError:
+            raise
+        except Exception as error:
+            # What it held may be lost, so everything behind the last commit has to come again.
+            raise pipeline._errors.checkpoint_failed(processor, error) from error

@@ -124,6 +124,11 @@ class ErrorState:
         """Take note that a component cannot be opened. There is no soft error here: nothing could go on."""
         self._stop(None, None, error, component.locate_address(), has_lost=False)
 
+    def checkpoint_failed(self, processor: ProcessorBase, error: Exception) -> PipelineError:
+        """Stop, since a processor cannot make durable what it took. Returns the error of the checkpoint."""
+        self._stop(None, None, error, processor.locate_address(), has_lost=True)
+        return PipelineError(f"{processor!r} could not make everything durable: {_in_words(error)}")
+
     def report(self, context: Context | None, event: Event, error: BaseException, stage: str | None) -> None:
         """Stop the pipeline unless the error is soft."""
         if not self._is_soft(error, context, event):

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 _CHUNK_SECONDS = 0.004
 _SMALLEST_CHUNK = 1
 # Larger ones do not fit the second-level cache of a core, and are slower.
-_LARGEST_CHUNK = 500
-# How many single events pass between two looks at the clock.
+LARGEST_CHUNK = 500
+# At most so many single events pass between two looks at the clock.
 _CLOCK_EVERY = 32
 # A chunk is timed processor by processor when so many seconds have passed since the last one that was.
 _PROFILE_SECONDS = 0.1
@@ -32,8 +32,9 @@ class Feeder:
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
-        self._chunk = 64
-        self._since_clock = _CLOCK_EVERY - 1
+        self._chunk = 8
+        self._clock_every = 1
+        self._since_clock = 0
         self._profiled = 0.0
         self._yielded = 0.0
         self.origin: Source | None = None
@@ -43,7 +44,7 @@ class Feeder:
         """Let one event through the first depth."""
         pipeline = self._pipeline
         self._since_clock += 1
-        is_sample = self._since_clock >= _CLOCK_EVERY
+        is_sample = self._since_clock >= self._clock_every
         if is_sample:
             self._since_clock = 0
             await self._yield_in_time()
@@ -55,7 +56,10 @@ class Feeder:
         chain = pipeline._chain(0)
         try:
             if is_sample:
+                began = perf_counter()
                 chain.single_profiled({} if context is None else context.copy(), event)
+                events_per_turn = int(_CHUNK_SECONDS / max(perf_counter() - began, 1e-6))
+                self._clock_every = min(_CLOCK_EVERY, max(1, events_per_turn))
             else:
                 chain.single({} if context is None else context.copy(), event)
         except Exception as error:
@@ -63,6 +67,8 @@ class Feeder:
             raise
         finally:
             self.origin = None
+        if source is not None:
+            source.accepted_total += 1
 
     async def process_batch(
         self,
@@ -86,6 +92,8 @@ class Feeder:
             began = perf_counter()
             accepted, error = self._run(contexts, start, chunk, source, began)
             start += accepted
+            if source is not None:
+                source.accepted_total += accepted
             if position is not None and source is not None and accepted:
                 source.position = position(start)
             if error is not None:
@@ -144,7 +152,7 @@ class Feeder:
         return index, error
 
     def _adapt(self, events: int, seconds: float) -> None:
-        limit = min(_LARGEST_CHUNK, self._pipeline._futures.high_water_mark)
+        limit = min(LARGEST_CHUNK, self._pipeline._futures.high_water_mark)
         if events < self._chunk and seconds < _CHUNK_SECONDS:
             return
         wanted = int(events * _CHUNK_SECONDS / max(seconds, 1e-6))

@@ -115,9 +115,18 @@ class LifeCycle:
     # Stopping
 
     async def stop(self) -> None:
-        """Stop gracefully, within the time limit."""
-        await self.stop_intake()
-        await self.drain_and_close()
+        """Stop gracefully, within the time limit. The pipelines that feed this one have to wait meanwhile."""
+        pipeline = self._pipeline
+        # Where pipelines go in a circle, a feeder that waits would keep what is on its way from coming to its end.
+        feeders = [feeder for feeder in pipeline._feeders if pipeline not in {feeder, *feeder._feeders.all()}]
+        for feeder in feeders:
+            feeder.throttle(self)
+        try:
+            await self.stop_intake()
+            await self.drain_and_close()
+        finally:
+            for feeder in feeders:
+                feeder.throttle(self, False)
 
     async def stop_intake(self) -> None:
         """End the sources that bring events from outside."""
@@ -162,11 +171,8 @@ class LifeCycle:
         try:
             if self.takes_events:
                 async with asyncio.timeout(self._seconds_left()):
-                    await _barrier.checkpoint(pipeline, draining=True)
-                    for source in pipeline.Sources:
-                        if source.is_acknowledged:
-                            await source.commit_now()
-            self.is_durable = True
+                    await self._drain()
+            self.is_durable = self.has_stopped = True
         except TimeoutError:
             self._say_unfinished(f"it was not finished within {self._stop_timeout:g} seconds")
         except ProcessingError as error:
@@ -179,6 +185,17 @@ class LifeCycle:
                 # What they had handed over is lost here.
                 for feeder in pipeline._feeders.all():
                     feeder._life_cycle.recover(every_source=True)
+
+    async def _drain(self) -> None:
+        """Make everything durable and commit, again and again until nothing has come in meanwhile."""
+        pipeline = self._pipeline
+        taken_over = -1
+        while taken_over != pipeline._taken_over_total():
+            taken_over = pipeline._taken_over_total()
+            await _barrier.checkpoint(pipeline, draining=True)
+            for source in pipeline.Sources:
+                if source.is_acknowledged:
+                    await source.commit_now()
 
     def _say_unfinished(self, reason: str) -> None:
         pipeline = self._pipeline

@@ -6,6 +6,7 @@ import importlib
 import urllib.parse
 from typing import TYPE_CHECKING
 
+from ._urls import without_credentials
 from .errors import ConfigurationError, PluginError
 
 if TYPE_CHECKING:
@@ -32,12 +33,16 @@ def find_provider(url: str) -> type[LookupProviderABC]:
         module_name, class_name, distribution = _PROVIDERS[scheme]
     except KeyError:
         known = ", ".join(f"{known}://" for known in _PROVIDERS if known)
-        raise ConfigurationError(f"source_url: {url!r} is neither a path nor one of {known}") from None
+        raise ConfigurationError(
+            f"source_url: {without_credentials(url)!r} is neither a path nor one of {known}"
+        ) from None
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is not None and error.name.startswith("bspump"):
-            raise PluginError(f"source_url: {url!r} needs a package: pip install {distribution}") from None
+            raise PluginError(
+                f"source_url: {without_credentials(url)!r} needs a package: pip install {distribution}"
+            ) from None
         raise
     provider: type[LookupProviderABC] = getattr(module, class_name)
     return provider

@@ -26,6 +26,11 @@ class RouteTarget(Source):
     def accept(self, contexts: list[Context], events: list[Event]) -> None:
         """Take events that a route brings. Their contexts belong to the caller."""
 
+    @property
+    def taken_over_total(self) -> int:
+        """How many events the source has taken into a queue of its own, altogether."""
+        return 0
+
     def holds_feeders(self) -> bool:
         """Tell whether the source has enough for now."""
         return False

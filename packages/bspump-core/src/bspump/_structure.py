@@ -91,6 +91,7 @@ class Structure:
                 depths.append([])
         self.depths[:] = depths
         self._pipeline._chains = []
+        self._pipeline._injection_chain = None
 
     def _added(self, processor: ProcessorBase) -> None:
         others = [other.Id for other in self.iter_processors() if other is not processor]

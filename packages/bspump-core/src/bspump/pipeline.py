@@ -15,7 +15,7 @@ import asab.pubsub
 
 from . import _barrier
 from ._asab import pump_service
-from ._chain import Chain, Counts, Profile
+from ._chain import Chain, Counts, FailureHandler, Profile
 from ._component import Component
 from ._dead_letter import DeadLetters
 from ._error_state import ErrorState
@@ -81,6 +81,7 @@ class Pipeline(abc.ABC, Component):
         self._metrics = PipelineMetrics(self, self._counts, self._profile, reset_profiler=self._reset_profiler)
         self._structure = Structure(self)
         self._chains: list[Chain] = []
+        self._injection_chain: Chain | None = None
         self._throttles = Throttles()
         self._ancestors: list[Pipeline] = []
         self._feeders = Feeders(self)
@@ -405,7 +406,7 @@ class Pipeline(abc.ABC, Component):
         Raises:
             Exception: what a processor raised, if it is a hard error and the pipeline stops at it.
         """
-        chain = self._chain(depth)
+        chain = self._chain(depth) if depth else self._chain_of_injections()
         self._since_profile += 1
         try:
             if self._since_profile < _INJECTIONS_PER_PROFILE:
@@ -428,6 +429,10 @@ class Pipeline(abc.ABC, Component):
     def _entered_total(self) -> int:
         return self._counts.entered
 
+    def _taken_over_total(self) -> int:
+        queued = sum(source.taken_over_total for source in self.Sources if isinstance(source, RouteTarget))
+        return self._counts.entered + queued
+
     def _chain(self, depth: int) -> Chain:
         chains = self._chains or self._build_chains()
         if depth >= len(chains):
@@ -435,19 +440,28 @@ class Pipeline(abc.ABC, Component):
         return chains[depth]
 
     def _build_chains(self) -> list[Chain]:
-        depths = self.Processors
+        self._injection_chain = None
         self._chains = [
-            Chain(
-                f"{self.Id}:{depth}",
-                processors,
-                self._counts,
-                self._profile,
-                self._entering_event_failed if depth == 0 else self._event_failed,
-                is_last_depth=depth == len(depths) - 1,
-            )
-            for depth, processors in enumerate(depths)
+            self._build_chain(depth, self._entering_event_failed if depth == 0 else self._event_failed)
+            for depth in range(len(self.Processors))
         ]
         return self._chains
+
+    def _build_chain(self, depth: int, fail: FailureHandler) -> Chain:
+        return Chain(
+            f"{self.Id}:{depth}",
+            self.Processors[depth],
+            self._counts,
+            self._profile,
+            fail,
+            is_last_depth=depth == len(self.Processors) - 1,
+        )
+
+    def _chain_of_injections(self) -> Chain:
+        """Return the chain of depth 0 for events that are not in the hands of a source."""
+        if self._injection_chain is None:
+            self._injection_chain = self._build_chain(0, self._event_failed)
+        return self._injection_chain
 
     def ensure_future(self, coro: Coroutine[Any, Any, Any] | asyncio.Future[Any]) -> asyncio.Future[Any]:
         """Run a coroutine on behalf of the pipeline: its end is awaited by checkpoints, its exception is an error."""

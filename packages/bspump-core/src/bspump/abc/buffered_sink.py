@@ -47,11 +47,17 @@ class Batch(Sequence[Event]):
 
     def reject(self, index: int, reason: str | Exception) -> None:
         """Say that the destination refuses one event for good. It goes the way of a failed event (``on_error``)."""
+        self._check(index)
         self._rejected[index] = reason if isinstance(reason, Exception) else RejectedError(reason)
 
     def retry(self, index: int) -> None:
         """Say that one event could not be written this time. It is written again after a pause."""
+        self._check(index)
         self._again.add(index)
+
+    def _check(self, index: int) -> None:
+        if not 0 <= index < len(self._events):
+            raise IndexError(f"The batch has events 0 to {len(self._events) - 1}, but no event {index}")
 
     def _rejections(self) -> dict[int, Exception]:
         return self._rejected
@@ -183,7 +189,12 @@ class BufferedSink(Sink):
         try:
             while self._queue:
                 batch, settled = self._queue.popleft()
-                await self._deliver(batch)
+                try:
+                    await self._deliver(batch)
+                except Exception as error:
+                    # Not the destination's fault, but a mistake in here or in the sink: everything comes again.
+                    self.Pipeline._errors.report(None, None, error, self.locate_address())
+                    self._written(len(batch))
                 self._unsettled.discard(settled)
                 settled.set_result(None)
         finally:

@@ -14,7 +14,8 @@ import asab.pubsub
 
 from .._component import Component
 from .._providers import find_provider
-from ..errors import ConfigurationError
+from .._urls import without_credentials
+from ..errors import ConfigurationError, PluginError
 from .lookupprovider import LookupProviderABC
 
 
@@ -63,7 +64,13 @@ class Lookup(abc.ABC, Component):
                 str(self.Config["master_url"]).rstrip("/") + "/",
                 f"{str(self.Config['master_url_endpoint']).strip('/')}/{self.Config['master_lookup_id']}",
             )
-        self.Provider: LookupProviderABC | None = find_provider(url)(self, url) if url else None
+        self.Provider: LookupProviderABC | None = None
+        if url:
+            with self.options() as options:
+                try:
+                    self.Provider = find_provider(url)(self, url)
+                except (ConfigurationError, PluginError) as error:
+                    options.problems.append(f"[{self.section}] {error}")
 
     @classmethod
     def construct(cls, app: asab.Application, definition: Mapping[str, Any]) -> Self:
@@ -86,20 +93,17 @@ class Lookup(abc.ABC, Component):
         """
         if self.Provider is None:
             return False
+        where = f"[{self.section}] source_url: {without_credentials(self.Provider.URL)!r}"
         try:
             data = await self.Provider.load()
         except OSError as error:
-            raise ConfigurationError(
-                f"[{self.section}] source_url: {self.Provider.URL!r} cannot be loaded: {error.strerror or error}"
-            ) from error
+            raise ConfigurationError(f"{where} cannot be loaded: {error.strerror or error}") from error
         if data is None or data is False:
             return False
         try:
             self.deserialize(data)
         except ValueError as error:
-            raise ConfigurationError(
-                f"[{self.section}] source_url: {self.Provider.URL!r} does not fit a {type(self).__name__}: {error}"
-            ) from error
+            raise ConfigurationError(f"{where} does not fit a {type(self).__name__}: {error}") from error
         self.PubSub.publish("bspump.Lookup.changed!")
         return True
 
@@ -121,7 +125,7 @@ class Lookup(abc.ABC, Component):
         if self.Provider is not None and self.Provider.ETag is not None:
             description["ETag"] = self.Provider.ETag
         if self.MasterURL is not None:
-            description["MasterURL"] = self.MasterURL
+            description["MasterURL"] = without_credentials(self.MasterURL)
         return description
 
 

@@ -68,6 +68,8 @@ class Source(Component):
         self._commit_task: asyncio.Task[None] | None = None
         self._generation = 0
         self._has_failed = False
+        self.accepted_total = 0
+        """How many events the pipeline has accepted from this source."""
 
     def _inherit_from_pipeline(self, section: str, config: Mapping[str, Any]) -> None:
         pipeline_section = f"pipeline:{self.Pipeline.Id}"
@@ -341,12 +343,18 @@ class TriggerSource(Source):
         super().__init__(app, pipeline, id=id, config=config)
         self.TriggerEvent = asyncio.Event()
         self.Triggers: set[Trigger] = set()
+        self._is_in_cycle = False
 
     def on(self, trigger: Trigger) -> Self:
         """Add a trigger; any number of them may be added."""
         trigger.add(self)
         self.Triggers.add(trigger)
         return self
+
+    @property
+    def is_triggered(self) -> bool:
+        """Whether a cycle is under way, or about to begin."""
+        return self._is_in_cycle or self.TriggerEvent.is_set()
 
     @property
     def needs_trigger(self) -> bool:
@@ -358,14 +366,20 @@ class TriggerSource(Source):
         while True:
             await self.Pipeline.ready()
             await self.TriggerEvent.wait()
+            # What fires from here on begins another cycle.
+            self.TriggerEvent.clear()
+            self._is_in_cycle = True
             self.Pipeline.publish("bspump.pipeline.cycle_begin!")
             try:
                 await self.cycle(*args, **kwags)
-            except asyncio.CancelledError:
-                self.Pipeline.publish("bspump.pipeline.cycle_canceled!")
+            except BaseException as error:
+                # A cycle that did not come to its end is begun again.
+                self.TriggerEvent.set()
+                if isinstance(error, asyncio.CancelledError):
+                    self.Pipeline.publish("bspump.pipeline.cycle_canceled!")
                 raise
-            # A cycle that failed is begun again once the error is cleared: its trigger stays set.
-            self.TriggerEvent.clear()
+            finally:
+                self._is_in_cycle = False
             self.Pipeline.publish("bspump.pipeline.cycle_end!")
             for trigger in list(self.Triggers):
                 trigger.done(self)
@@ -380,7 +394,7 @@ class TriggerSource(Source):
 
     def rest_get(self) -> dict[str, Any]:
         """Return the description of the source for the REST interface."""
-        return {**super().rest_get(), "triggered": self.TriggerEvent.is_set()}
+        return {**super().rest_get(), "triggered": self.is_triggered}
 
 
 def _shown(position: object) -> object:

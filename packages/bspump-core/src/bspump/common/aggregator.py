@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import abc
 import asyncio
-import copy
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import asab
 
 from .._types import Context, Event
 from ..abc.generator import Generator
+from ..errors import ConfigurationError
 
 if TYPE_CHECKING:
     from ..pipeline import Pipeline
@@ -25,6 +25,8 @@ class AggregationStrategy(abc.ABC):
     """
 
     AggregatedEvent: Any
+    is_used: bool = False
+    """Whether an aggregator has it; each needs one of its own."""
 
     @abc.abstractmethod
     def append(self, context: Context, event: Event) -> None:
@@ -146,10 +148,13 @@ class Aggregator(Generator):
             self.CompletionInterval = options.seconds("completion_interval")
             if self.CompletionTimeout and self.CompletionInterval:
                 options.refuse("completion_interval", "cannot be set together with completion_timeout")
-        # Two aggregators that are given the same strategy do not share what they collect.
-        self.AggregationStrategy = (
-            copy.deepcopy(aggregation_strategy) if aggregation_strategy is not None else ListAggregationStrategy()
-        )
+        strategy = aggregation_strategy if aggregation_strategy is not None else ListAggregationStrategy()
+        if strategy.is_used:
+            raise ConfigurationError(
+                f"{self!r} needs a strategy of its own; the one it got is used by another aggregator"
+            )
+        strategy.is_used = True
+        self.AggregationStrategy = strategy
         self.CurrentSize = 0
         self._last_append = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -166,7 +171,7 @@ class Aggregator(Generator):
             if self._timer is None:
                 self._timer = self.Loop.call_later(self.CompletionTimeout, self._on_timeout)
         elif self.CompletionInterval and self._timer is None:
-            self._timer = self.Loop.call_later(self.CompletionInterval, self.flush)
+            self._timer = self.Loop.call_later(self.CompletionInterval, self._flush_by_timer)
 
     def flush(self) -> None:
         """Send out what is there."""
@@ -181,11 +186,17 @@ class Aggregator(Generator):
             self._flushed.set_result(None)
             self._flushed = None
 
+    def _flush_by_timer(self) -> None:
+        try:
+            self.flush()
+        except Exception as error:
+            self.Pipeline._event_failed(error, {}, None, self)
+
     def _on_timeout(self) -> None:
         self._timer = None
         idle = self.Loop.time() - self._last_append
         if idle >= self.CompletionTimeout:
-            self.flush()
+            self._flush_by_timer()
         else:
             self._timer = self.Loop.call_later(self.CompletionTimeout - idle, self._on_timeout)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import asab
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from ..pipeline import Pipeline
 
 _BATCH = 1000
+_TAKE_SECONDS = 0.004
 
 
 class IteratorSource(TriggerSource):
@@ -32,6 +34,7 @@ class IteratorSource(TriggerSource):
         super().__init__(app, pipeline, id=id, config=config)
         self.Iterator = iter(iterator)
         self._batch: list[Event] = []
+        self._size = 1
 
     async def cycle(self, *args: Any, **kwags: Any) -> None:
         """Bring everything that is left."""
@@ -44,10 +47,17 @@ class IteratorSource(TriggerSource):
         raise failure
 
     def _take(self) -> Exception | None:
+        """Take as many items as the iterator gives within a few milliseconds. Returns what it raised."""
+        began = perf_counter()
+        before = len(self._batch)
         try:
-            self._batch.extend(itertools.islice(self.Iterator, _BATCH))
+            self._batch.extend(itertools.islice(self.Iterator, self._size))
         except Exception as error:
             return error  # after what the iterator gave before
+        taken = len(self._batch) - before
+        if taken == self._size:
+            in_time = int(taken * _TAKE_SECONDS / max(perf_counter() - began, 1e-6))
+            self._size = max(1, min(2 * self._size, in_time, _BATCH))
         return None
 
     async def _bring(self) -> None:

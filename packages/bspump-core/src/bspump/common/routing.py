@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import asab
 
 from .._copying import copy_event as deep_copy
+from .._feeder import LARGEST_CHUNK
 from .._routes import Route, RouteTarget, find_target
 from .._types import Context, Event
 from ..abc.processor import Processor
@@ -63,7 +64,8 @@ class EventQueue:
     def __init__(self, maxsize: int) -> None:
         self.maxsize = maxsize
         self._items: collections.deque[tuple[Context, Event]] = collections.deque()
-        self._put_total = 0
+        self.put_total = 0
+        """How many events were ever put in."""
         self._passed_total = 0
         self._passed_waiters: list[tuple[int, asyncio.Future[None]]] = []
 
@@ -82,7 +84,7 @@ class EventQueue:
     def extend(self, items: list[tuple[Context, Event]]) -> None:
         """Put events in."""
         self._items.extend(items)
-        self._put_total += len(items)
+        self.put_total += len(items)
 
     def take(self, most: int) -> list[tuple[Context, Event]]:
         """Take events out, to process them. Follow up with `passed`, or `put_back` for those that were not."""
@@ -103,21 +105,22 @@ class EventQueue:
 
     def has_passed(self) -> bool:
         """Tell whether every event that was put in has left for good."""
-        return self._passed_total == self._put_total
+        return self._passed_total == self.put_total
 
     async def wait_passed(self) -> None:
         """Return when every event that was put in before the call has left for good."""
         if not self.has_passed():
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._passed_waiters.append((self._put_total, future))
+            self._passed_waiters.append((self.put_total, future))
             await future
 
 
 class InternalSource(RouteTarget):
     """A source with a queue, fed by other pipelines or by the application.
 
-    Pipelines that feed it by a router are throttled once the queue is filled to `backpressure`, until it has sunk to
-    half of that. A batch that is under way at that moment still comes in whole.
+    Pipelines that feed it are throttled once the queue is filled to `backpressure`, until what is left to be processed
+    has sunk to half of that. A batch that a route has under way at that moment still comes in whole; since such a batch
+    has up to 500 events, a route throttles no earlier than at that number.
 
     Options:
         queue_max_size: how many events `put` accepts before it raises; 0: no limit.
@@ -145,7 +148,9 @@ class InternalSource(RouteTarget):
         self.Queue = EventQueue(maxsize)
         self.BackPressure = False
         self._high = max(1, int(maxsize * share)) if maxsize else 0
-        self._low = self._high // 2
+        self._route_high = max(self._high, LARGEST_CHUNK) if maxsize else 0
+        self._low = 0
+        self._in_progress = 0
         self._arrived = asyncio.Event()
         self._has_room = asyncio.Event()
         self._has_room.set()
@@ -160,7 +165,7 @@ class InternalSource(RouteTarget):
         """
         if self.Queue.full():
             raise asyncio.QueueFull(f"The queue of {self.locate_address()} is full ({self.Queue.maxsize} events)")
-        self._extend([(_descendant(context, copy_context), deep_copy(event) if copy_event else event)])
+        self._extend([(_descendant(context, copy_context), deep_copy(event) if copy_event else event)], self._high)
 
     async def put_async(
         self, context: Context | None, event: Event, copy_context: bool = False, copy_event: bool = False
@@ -178,14 +183,21 @@ class InternalSource(RouteTarget):
 
     def accept(self, contexts: list[Context], events: list[Event]) -> None:
         """Take what a route brings, also above the limit: the feeding pipeline stops after its present batch."""
-        self._extend([({"ancestor": context}, event) for context, event in zip(contexts, events, strict=True)])
+        items = [({"ancestor": context}, event) for context, event in zip(contexts, events, strict=True)]
+        self._extend(items, self._route_high)
 
-    def _extend(self, items: list[tuple[Context, Event]]) -> None:
+    def _extend(self, items: list[tuple[Context, Event]], high: int) -> None:
         self._refuse_when_stopped()
         self.Queue.extend(items)
         self._arrived.set()
-        if self._high and not self.BackPressure and self.Queue.qsize() >= self._high:
+        if high and not self.BackPressure and self.Queue.qsize() + self._in_progress >= high:
+            self._low = high // 2
             self._set_back_pressure(True)
+
+    @property
+    def taken_over_total(self) -> int:
+        """How many events were put into the queue, altogether."""
+        return self.Queue.put_total
 
     def _refuse_when_stopped(self) -> None:
         if self.Pipeline._life_cycle.has_stopped:
@@ -223,25 +235,25 @@ class InternalSource(RouteTarget):
 
     async def _process_some(self) -> None:
         taken = self.Queue.take(_LARGEST_BATCH)
-        self._after_take()
         accepted = 0
+        if not self.Queue.full():
+            self._has_room.set()
+        self._in_progress = len(taken)
 
         def count(number: int) -> None:
             nonlocal accepted
             accepted = number
+            self._in_progress = len(taken) - number
+            if self.BackPressure and self.Queue.qsize() + self._in_progress <= self._low:
+                self._set_back_pressure(False)
 
         try:
             await self.process_batch([event for _, event in taken], [context for context, _ in taken], position=count)
         finally:
             if accepted < len(taken):
                 self.Queue.put_back(taken[accepted:])
+            self._in_progress = 0
             self.Queue.passed(accepted)
-
-    def _after_take(self) -> None:
-        if not self.Queue.full():
-            self._has_room.set()
-        if self.BackPressure and self.Queue.qsize() <= self._low:
-            self._set_back_pressure(False)
 
     async def checkpoint(self) -> None:
         """Return when every event that is in the queue at the call has entered the pipeline.

@@ -25,7 +25,7 @@ class OpportunisticTrigger(Trigger):
         super().__init__(app, id=id)
         self._chilldown = float(chilldown_period)
         self._run_immediately = run_immediately
-        self._entered: dict[TriggerSource, int] = {}
+        self._accepted: dict[TriggerSource, int] = {}
 
     def add(self, source: TriggerSource) -> None:
         """Add a source and fire it, at once or after the first rest."""
@@ -37,9 +37,8 @@ class OpportunisticTrigger(Trigger):
 
     def done(self, source: TriggerSource) -> None:
         """Fire the source again."""
-        entered = source.Pipeline._entered_total()
-        brought_events = entered != self._entered.get(source, 0)
-        self._entered[source] = entered
+        brought_events = source.accepted_total != self._accepted.get(source, 0)
+        self._accepted[source] = source.accepted_total
         if brought_events:
             self._fire_source(source)
         else:

@@ -30,6 +30,10 @@ class PeriodicTrigger(Trigger):
         while True:
             due += self._interval
             await asyncio.sleep(due - self.Loop.time())
-            self.fire()
+            self._fire_idle_sources()
             # After a pause of the whole process, the missed times are not made up for.
             due = max(due, self.Loop.time() - self._interval)
+
+    def _fire_idle_sources(self) -> None:
+        if not all(source.is_triggered for source in self.Sources):
+            self.fire()

@@ -55,7 +55,7 @@ class Trigger:
         if self.Paused:
             return False
         if self._max_triggered is not None:
-            busy = sum(1 for source in self.Sources if source.TriggerEvent.is_set())
+            busy = sum(1 for source in self.Sources if source.is_triggered)
             if busy >= self._max_triggered:
                 return False
         for source in self.Sources:
