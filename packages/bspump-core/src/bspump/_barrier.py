@@ -105,7 +105,7 @@ def _movement(pipelines: set[Pipeline]) -> list[int]:
 
 
 async def _visit(walk: Walk, path: tuple[Pipeline, ...], pipeline: Pipeline) -> None:
-    failure = pipeline._failure_future()
+    failure = pipeline._errors.failure_future()
     body = asyncio.ensure_future(_body(walk, path, pipeline))
     try:
         await asyncio.wait({body, failure}, return_when=asyncio.FIRST_COMPLETED)
@@ -113,7 +113,7 @@ async def _visit(walk: Walk, path: tuple[Pipeline, ...], pipeline: Pipeline) -> 
             failure.result()
         await body
     finally:
-        pipeline._forget_failure_future(failure)
+        pipeline._errors.forget_failure_future(failure)
         await _end({body})
 
 

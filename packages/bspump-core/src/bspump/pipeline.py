@@ -260,18 +260,6 @@ class Pipeline(abc.ABC, Component):
     ) -> bool:
         return self._errors.event_failed(error, context, event, stage, was_accepted=False)
 
-    def _source_failed(self, source: Source, error: Exception) -> None:
-        self._errors.source_failed(source, error)
-
-    async def _error_cleared(self) -> None:
-        await self._errors.cleared()
-
-    def _failure_future(self, *, of_any_error: bool = False) -> asyncio.Future[None]:
-        return self._errors.failure_future(of_any_error=of_any_error)
-
-    def _forget_failure_future(self, future: asyncio.Future[None]) -> None:
-        self._errors.forget_failure_future(future)
-
     # Flow control
 
     def link(self, ancestral_pipeline: Pipeline | str) -> None:

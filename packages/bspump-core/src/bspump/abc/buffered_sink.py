@@ -248,7 +248,7 @@ class BufferedSink(Sink):
         while self.Pipeline._held_event_failed(reason, context, event, self, attempt):
             if self.Pipeline.is_error():  # a subscriber may have cleared it already
                 self._stuck.set()
-            await self.Pipeline._error_cleared()
+            await self.Pipeline._errors.cleared()
             self._stuck.clear()
             attempt += 1
             single = Batch([context], [event], attempt)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import asyncio
 import json
+import logging
 import urllib.parse
 from collections.abc import Iterator, Mapping
 from typing import Any, Self
@@ -17,6 +18,8 @@ from .._providers import find_provider
 from .._urls import without_credentials
 from ..errors import ConfigurationError, PluginError
 from .lookupprovider import LookupProviderABC
+
+L = logging.getLogger(__name__)
 
 
 class Lookup(abc.ABC, Component):
@@ -190,6 +193,8 @@ class DictionaryLookup(MappingLookup):
 
     def set(self, dictionary: dict[Any, Any]) -> None:
         """Replace the dictionary."""
+        if not self.is_master():
+            L.warning("Lookup '%s' is a copy of another pump's; what is set here lasts until the next load", self.Id)
         self.Dictionary = dict(dictionary)
         self.PubSub.publish("bspump.Lookup.changed!")
 

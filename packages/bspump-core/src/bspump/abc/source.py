@@ -137,7 +137,10 @@ class Source(Component):
 
     @property
     def position(self) -> Any:
-        """The place behind the last event that the pipeline accepted. None: nothing to acknowledge so far."""
+        """The place behind the last event that the pipeline accepted. None: nothing to acknowledge so far.
+
+        Assign a new value each time, and never change one in place: it is compared with the committed one.
+        """
         return self._position
 
     @position.setter
@@ -198,8 +201,8 @@ class Source(Component):
                 # Who failed has said so; what was not committed comes again when the error is cleared.
                 await asyncio.sleep(max(self._commit_interval, _RETRY_COMMIT))
             except Exception as error:
-                self.Pipeline._source_failed(self, error)
-                await self.Pipeline._error_cleared()
+                self.Pipeline._errors.source_failed(self, error)
+                await self.Pipeline._errors.cleared()
                 await asyncio.sleep(max(self._commit_interval, _RETRY_COMMIT))
 
     # The life of the source
@@ -272,7 +275,7 @@ class Source(Component):
             return  # the error that this one comes of is cleared already, and `main` begins again
         # The error may be cleared before this task has ended.
         self._has_failed = True
-        self.Pipeline._source_failed(self, error)
+        self.Pipeline._errors.source_failed(self, error)
 
     def _recover(self) -> None:
         """Go on after an error was cleared: an acknowledged source from its last committed position."""

@@ -263,7 +263,7 @@ class InternalSource(RouteTarget):
         """
         if self.Queue.has_passed():
             return
-        failure = self.Pipeline._failure_future(of_any_error=True)
+        failure = self.Pipeline._errors.failure_future(of_any_error=True)
         passing = asyncio.ensure_future(self.Queue.wait_passed())
         try:
             await asyncio.wait({passing, failure}, return_when=asyncio.FIRST_COMPLETED)
@@ -271,7 +271,7 @@ class InternalSource(RouteTarget):
                 failure.result()
         finally:
             passing.cancel()
-            self.Pipeline._forget_failure_future(failure)
+            self.Pipeline._errors.forget_failure_future(failure)
 
     def rest_get(self) -> dict[str, Any]:
         """Return the description of the source for the REST interface."""

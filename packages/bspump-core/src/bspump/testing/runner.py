@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import logging
+import sys
 from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -35,6 +36,7 @@ class PumpRunner:
         self._defaults = copy.deepcopy(asab.Config._default_values)
         self._configured: list[tuple[str, str, str | None]] = []
         self._handlers = list(logging.getLogger().handlers)
+        self._excepthook = sys.excepthook
         self._loop = asyncio.new_event_loop()
         asyncio.set_event_loop(self._loop)
         self.app = BSPumpApplication(args=arguments or [], **options)
@@ -86,6 +88,7 @@ class PumpRunner:
             self._loop.run_until_complete(self._loop.shutdown_default_executor())
             self._loop.close()
         asyncio.set_event_loop(None)
+        sys.excepthook = self._excepthook
         asab.abc.singleton.Singleton.delete(type(self.app))
         root = logging.getLogger()
         for handler in list(root.handlers):
