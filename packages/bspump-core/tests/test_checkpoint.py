@@ -359,7 +359,7 @@ def test_a_checkpoint_raises_when_events_wait_before_a_stopped_pipeline(pump: Pu
     pipeline.build([MemorySource(pump.app, pipeline, id="M"), source], MemorySink(pump.app, pipeline))
 
     async def scenario() -> None:
-        pipeline._source_failed(pipeline.Sources[0], OSError("gone"))
+        pipeline._errors.source_failed(pipeline.Sources[0], OSError("gone"))
         assert pipeline.is_error()
         await pipeline.checkpoint()
         source.put(None, 1)
