@@ -47,7 +47,8 @@ class Feeder:
         is_sample = self._since_clock >= self._clock_every
         if is_sample:
             self._since_clock = 0
-            await self._yield_in_time()
+            if perf_counter() - self._yielded >= _CHUNK_SECONDS:
+                await self._yield()
         if not pipeline._is_ready or pipeline._intake_pauses:
             await pipeline._wait_for_entry(source)
         # Nothing is awaited from here on, so that a source which is cancelled knows whether the event was accepted.
@@ -84,11 +85,14 @@ class Feeder:
             _check_number(len(contexts), total)
         start = 0
         while start < total:
-            await self._yield_in_time()
+            if perf_counter() - self._yielded >= _CHUNK_SECONDS:
+                await self._yield()
             if not pipeline._may_enter(source):
                 await pipeline._wait_for_entry(source)
             size = self._chunk
-            chunk = list(events[start : start + size])
+            chunk = events[start : start + size]
+            if not isinstance(chunk, list):
+                chunk = list(chunk)
             began = perf_counter()
             accepted, error = self._run(contexts, start, chunk, source, began)
             start += accepted
@@ -159,11 +163,9 @@ class Feeder:
         # A chunk may have taken long for other reasons than its events, so it shrinks no faster than it grows.
         self._chunk = min(limit, max(_SMALLEST_CHUNK, self._chunk // 2, min(wanted, self._chunk * 2)))
 
-    async def _yield_in_time(self) -> None:
-        now = perf_counter()
-        if now - self._yielded >= _CHUNK_SECONDS:
-            await asyncio.sleep(0)
-            self._yielded = perf_counter()
+    async def _yield(self) -> None:
+        await asyncio.sleep(0)
+        self._yielded = perf_counter()
 
 
 def _check_number(contexts: int, events: int) -> None:
