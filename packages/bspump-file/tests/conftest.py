@@ -41,7 +41,9 @@ def read_files(pump: PumpRunner) -> ReadFiles:
         **options: Any,
     ) -> MemorySink:
         reading = Reading(pump.app, pipeline)
-        source = source_class(pump.app, reading, *arguments, id="files", config={"path": str(path), **options})
+        source = source_class(
+            pump.app, reading, *arguments, id="files", config={"path": str(path), "settle": 0, **options}
+        )
         sink = MemorySink(pump.app, reading)
         reading.build(source, sink)
 

@@ -119,7 +119,7 @@ def test_malformed_rows_go_to_the_dead_letters_and_the_others_go_on(pump: PumpRu
 
     async def scenario() -> None:
         rows.source.TriggerEvent.set()
-        await until(lambda: not rows.source.TriggerEvent.is_set())
+        await until(lambda: not rows.source.is_triggered)
 
     pump.run(scenario, failures, rows)
     assert rows.sink.events == [{"a": "1", "b": "2"}, {"a": "9", "b": "10"}]

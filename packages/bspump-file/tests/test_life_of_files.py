@@ -32,10 +32,18 @@ def age(path: Path, seconds: float = 3600) -> None:
     os.utime(path, (then, then))
 
 
+def put_in_place(path: Path) -> None:
+    """Rename a file after it was written, as those do who want it to be read as a whole."""
+    other = path.with_name("other")
+    # The clock of the file system may tick slowly.
+    while path.stat().st_ctime_ns == path.stat().st_mtime_ns:
+        path.rename(other).rename(path)
+
+
 class Lines(bspump.Pipeline):
     def __init__(self, app: bspump.BSPumpApplication, path: Path | str, id: str = "Lines", **options: object) -> None:
         super().__init__(app, id)
-        self.source = FileLineSource(app, self, config={"path": str(path), **options})
+        self.source = FileLineSource(app, self, config={"path": str(path), "settle": 0, **options})
         self.sink = MemorySink(app, self)
         self.no_files = 0
         self.build(self.source, self.sink)
@@ -84,6 +92,12 @@ def test_whole_files(read_files: ReadFiles, tmp_path: Path) -> None:
     sink = read_files(FileJSONSource, tmp_path / "c.json")
     assert sink.events == [{"a": [1, 2]}]
     assert sink.contexts == [{"filename": str(tmp_path / "c.json")}]
+
+
+def test_two_spellings_of_a_path_are_one_file(read_files: ReadFiles, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("one\n")
+    path = f"{tmp_path}/a.txt:{tmp_path}/../{tmp_path.name}/*.txt"
+    assert read_files(FileLineSource, path, post="noop").events == [b"one\n"]
 
 
 # What becomes of a finished file
@@ -174,7 +188,7 @@ def test_a_finished_file_is_not_read_again_until_it_changes(pump: PumpRunner, tm
 
     async def cycle() -> None:
         pipeline.source.TriggerEvent.set()
-        await until(lambda: not pipeline.source.TriggerEvent.is_set())
+        await until(lambda: not pipeline.source.is_triggered)
         await pipeline.source.commit_now()
 
     async def scenario() -> None:
@@ -235,6 +249,50 @@ app.run()
 # Files left behind, files not complete
 
 
+def test_a_file_that_is_appended_to_in_turns_is_not_taken_in_pieces(pump: PumpRunner, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("a,b\n")
+    pipeline = Lines(pump.app, tmp_path / "*.csv", settle=0.5)
+
+    async def scenario() -> None:
+        pipeline.source.TriggerEvent.set()
+        await until(lambda: pipeline.source._is_cycle_unfinished)
+        with path.open("a") as file:
+            file.write("1,2\n")
+        await until(lambda: not pipeline.source.is_triggered)
+        assert pipeline.sink.events == []
+        assert names(tmp_path) == ["a.csv"]
+        pipeline.source.TriggerEvent.set()
+        await pipeline.sink.wait_for(2)
+        await until(lambda: names(tmp_path) == ["a.csv-processed"])
+
+    pump.run(scenario, pipeline)
+    assert pipeline.sink.events == [b"a,b\n", b"1,2\n"]
+
+
+@pytest.mark.parametrize("post", ["move", "delete", "noop"])
+def test_what_is_put_in_place_or_stays_in_place_does_not_wait(read_files: ReadFiles, tmp_path: Path, post: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("a,b\n")
+    if post != "noop":
+        put_in_place(path)
+    assert read_files(FileLineSource, tmp_path / "*.csv", post=post, settle=3600).events == [b"a,b\n"]
+
+
+def test_a_file_at_rest_does_not_wait_for_one_that_is_fresh(pump: PumpRunner, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("fresh\n")
+    (tmp_path / "b.txt").write_text("old\n")
+    age(tmp_path / "b.txt")
+    pipeline = Lines(pump.app, tmp_path / "*.txt", settle=1000)
+
+    async def scenario() -> None:
+        pipeline.source.TriggerEvent.set()
+        await until(lambda: names(tmp_path) == ["a.txt", "b.txt-processed"])
+
+    pump.run(scenario, pipeline)
+    assert pipeline.sink.events == [b"old\n"]
+
+
 @pytest.mark.parametrize("post", ["move", "noop"])
 def test_a_file_left_behind_by_a_killed_run_is_finished(read_files: ReadFiles, tmp_path: Path, post: str) -> None:
     (tmp_path / "a.txt-locked").write_text("one\n")
@@ -253,7 +311,7 @@ def test_a_file_that_is_locked_by_somebody_alive_is_left_alone(pump: PumpRunner,
         with path.open() as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             pipeline.source.TriggerEvent.set()
-            await until(lambda: not pipeline.source.TriggerEvent.is_set())
+            await until(lambda: not pipeline.source.is_triggered)
         assert pipeline.sink.events == []
         pipeline.source.TriggerEvent.set()
         await pipeline.sink.wait_for(1)
@@ -286,7 +344,7 @@ def test_a_graceful_stop_gives_an_unfinished_file_its_name_back(pump: PumpRunner
 
     async def rest() -> None:
         second.source.TriggerEvent.set()
-        await until(lambda: not second.source.TriggerEvent.is_set())
+        await until(lambda: not second.source.is_triggered)
 
     pump.run(rest, second)
     assert len(pipeline.sink.events) + len(second.sink.events) == 500_000
@@ -309,7 +367,7 @@ def test_a_half_line_of_a_file_that_is_being_written_is_no_line(pump: PumpRunner
 
     async def cycle() -> None:
         pipeline.source.TriggerEvent.set()
-        await until(lambda: not pipeline.source.TriggerEvent.is_set())
+        await until(lambda: not pipeline.source.is_triggered)
         await pipeline.source.commit_now()
 
     async def scenario() -> None:
@@ -334,6 +392,7 @@ def test_a_half_line_of_a_file_that_is_being_written_is_no_line(pump: PumpRunner
 def test_a_half_line_that_was_just_written_is_no_line(pump: PumpRunner, tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes(b"one\ntw")
+    put_in_place(path)
     pipeline = Lines(pump.app, path, settle=0.5)
 
     async def scenario() -> None:
@@ -360,7 +419,7 @@ def test_lines_added_before_the_commit_are_read_in_the_next_cycle(pump: PumpRunn
         await pipeline.source.commit_now()
         assert names(tmp_path) == ["a.txt"]
         pipeline.source.TriggerEvent.set()
-        await until(lambda: not pipeline.source.TriggerEvent.is_set())
+        await until(lambda: not pipeline.source.is_triggered)
 
     pump.run(scenario, pipeline)
     assert pipeline.sink.events == [b"one\n", b"two\n"]
@@ -379,7 +438,7 @@ def test_a_whole_file_is_not_taken_while_it_is_written(pump: PumpRunner, tmp_pat
             writer.write('{"a": ')
             writer.flush()
             source.TriggerEvent.set()
-            await until(lambda: not source.TriggerEvent.is_set())
+            await until(lambda: not source.is_triggered)
             await source.commit_now()
             assert names(tmp_path) == ["a.json"]
             writer.write("1}")
@@ -432,7 +491,7 @@ def test_an_archive_that_is_still_being_written_is_read_on_later(pump: PumpRunne
 
     async def cycle() -> None:
         pipeline.source.TriggerEvent.set()
-        await until(lambda: not pipeline.source.TriggerEvent.is_set())
+        await until(lambda: not pipeline.source.is_triggered)
         await pipeline.source.commit_now()
 
     async def scenario() -> None:
@@ -531,7 +590,7 @@ def test_the_gauge_counts_the_files(pump: PumpRunner, tmp_path: Path) -> None:
 
     async def scenario() -> None:
         pipeline.source.TriggerEvent.set()
-        await until(lambda: not pipeline.source.TriggerEvent.is_set())
+        await until(lambda: not pipeline.source.is_triggered)
         await asyncio.sleep(0)
 
     pump.run(scenario, pipeline)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import re
 import subprocess
 import sys
 
 import pytest
 
 import bspump.file
+from bspump._component import merged_defaults
 from bspump.file import _plugin
 
 MODULES = {
@@ -23,6 +25,9 @@ MODULES = {
     "FileMultiLineSource": "filelinesource",
 }
 
+# What sources and sinks of one's own may be derived from besides.
+BASES = {"AppendingSink", "LineBasedSource"}
+
 
 @pytest.mark.parametrize(("name", "module"), MODULES.items())
 def test_classes_are_where_the_manual_has_them(name: str, module: str) -> None:
@@ -31,10 +36,18 @@ def test_classes_are_where_the_manual_has_them(name: str, module: str) -> None:
 
 
 def test_every_component_is_exported() -> None:
-    assert set(_plugin.COMPONENTS) == set(bspump.file.__all__)
+    assert set(_plugin.COMPONENTS) | BASES == set(bspump.file.__all__)
     assert set(bspump.file.__all__) <= set(dir(bspump.file))
     for name in bspump.file.__all__:
         assert getattr(bspump.file, name).__name__ == name
+
+
+@pytest.mark.parametrize("name", [name for name in _plugin.COMPONENTS if name.endswith(("Source", "Sink"))])
+def test_help_names_or_points_to_every_option(name: str) -> None:
+    component = getattr(bspump.file, name)
+    shown = [base.__doc__ for base in component.__mro__ if base is component or base.__name__ in component.__doc__]
+    words = set(re.findall(r"\w+", " ".join(shown)))
+    assert merged_defaults(component).keys() - words - {"id"} <= {"commit_interval"}
 
 
 def test_nothing_is_imported_before_it_is_used() -> None:
@@ -54,6 +67,4 @@ def test_nothing_is_imported_before_it_is_used() -> None:
     ],
 )
 def test_defaults_are_those_of_the_manual(name: str, defaults: dict[str, object]) -> None:
-    from bspump._component import merged_defaults
-
     assert merged_defaults(getattr(bspump.file, name)).items() >= defaults.items()

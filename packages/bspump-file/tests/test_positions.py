@@ -128,7 +128,7 @@ def test_an_error_in_the_pipeline_is_not_the_fault_of_the_file(pump: PumpRunner,
         await pipeline.source.commit_now()
         pipeline.set_error(None, None, None)
         await pipeline.sink.wait_for(3000)
-        await until(lambda: not pipeline.source.TriggerEvent.is_set())
+        await until(lambda: not pipeline.source.is_triggered)
 
     pump.run(scenario, pipeline)
     assert pipeline.sink.events == [b"%d\n" % number for number in range(3000)]
@@ -172,3 +172,45 @@ def test_the_position_file_forgets_files_that_are_gone(read_files: ReadFiles, tm
     (folder / "a").unlink()
     read_files(FileLineSource, folder / "*", **options)
     assert set(json.loads(position_file.read_text())["files"]) == {str(folder / "b")}
+
+
+def test_the_same_relative_path_in_another_folder_is_another_file(
+    read_files: ReadFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"post": "noop", "position_dir": str(tmp_path), "mode": "r"}
+    folders = [tmp_path / name for name in ("first", "second")]
+    for folder in folders:
+        (folder / "in").mkdir(parents=True)
+        (folder / "in" / f"{folder.name}.txt").write_text(f"{folder.name}\n")
+        monkeypatch.chdir(folder)
+        sink = read_files(FileLineSource, "in/*.txt", **options)
+        assert sink.events == [f"{folder.name}\n"]
+        assert sink.contexts == [{"filename": f"in/{folder.name}.txt", "line": 1}]
+    known = {str(folder / "in" / f"{folder.name}.txt") for folder in folders}
+    position_file = tmp_path / "Reading.files.json"
+    assert set(json.loads(position_file.read_text())["files"]) == known
+    for folder in folders:
+        monkeypatch.chdir(folder)
+        assert read_files(FileLineSource, "in/*.txt", **options).events == []
+        assert read_files(FileLineSource, folder / "in" / "*.txt", **options).events == []
+    # Nor does a program forget what is gone, but not its own.
+    (folders[0] / "in" / "first.txt").unlink()
+    read_files(FileLineSource, "in/*.txt", **options)
+    assert set(json.loads(position_file.read_text())["files"]) == known
+    read_files(FileLineSource, f"{tmp_path}/**/*.txt", **options)
+    assert set(json.loads(position_file.read_text())["files"]) == {str(folders[1] / "in" / "second.txt")}
+
+
+def test_the_committed_place_is_shown(pump: PumpRunner, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("one\ntwo\n")
+    pipeline = Lines(pump, tmp_path / "a.txt", commit_interval=1000)
+
+    async def scenario() -> None:
+        pipeline.source.TriggerEvent.set()
+        await until(lambda: not pipeline.source.is_triggered)
+        assert "CommittedFile" not in pipeline.source.rest_get()
+        await pipeline.source.commit_now()
+        description = pipeline.source.rest_get()
+        assert (description["CommittedFile"], description["CommittedLine"]) == (str(tmp_path / "a.txt"), 2)
+
+    pump.run(scenario, pipeline)

@@ -124,7 +124,9 @@ def test_the_last_line_of_a_rotated_file_needs_no_newline(pump: PumpRunner, tmp_
 
 
 @pytest.mark.parametrize("longer", [False, True])
-def test_truncation_begins_the_file_anew(pump: PumpRunner, tmp_path: Path, longer: bool) -> None:
+def test_truncation_begins_the_file_anew(
+    pump: PumpRunner, tmp_path: Path, caplog: pytest.LogCaptureFixture, longer: bool
+) -> None:
     path = tmp_path / "a.log"
     path.write_text("one\ntwo\n")
     new = ["new\n"] * (10 if longer else 1)
@@ -140,6 +142,7 @@ def test_truncation_begins_the_file_anew(pump: PumpRunner, tmp_path: Path, longe
     pump.run(scenario, pipeline)
     assert pipeline.sink.events == ["one\n", "two\n", *new]
     assert pipeline.sink.contexts[2]["line"] == 1
+    assert f"file '{path}' was truncated after its line 2 was read" in caplog.text
 
 
 def test_a_file_that_is_missing_is_waited_for(pump: PumpRunner, tmp_path: Path) -> None:
@@ -158,10 +161,14 @@ def test_a_file_that_is_missing_is_waited_for(pump: PumpRunner, tmp_path: Path) 
     assert pipeline.sink.events == ["one\n", "two\n"]
 
 
-def test_rotation_while_it_was_down(pump: PumpRunner, tmp_path: Path) -> None:
-    path = tmp_path / "a.log"
+@pytest.mark.parametrize("pattern", ["a.log", "a.log*"])
+def test_rotation_while_it_was_down(
+    pump: PumpRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, pattern: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = Path("a.log")
     path.write_text("1\n2\n")
-    pipeline = Following(pump, path)
+    pipeline = Following(pump, pattern)
 
     async def scenario() -> None:
         await pipeline.sink.wait_for(2)
@@ -171,10 +178,14 @@ def test_rotation_while_it_was_down(pump: PumpRunner, tmp_path: Path) -> None:
     path.rename(tmp_path / "a.log.1")
     path.write_text("5\n6\n")
     pump.service.del_pipeline(pipeline)
-    second = Following(pump, path)
+    second = Following(pump, pattern)
     pump.run(lambda: second.sink.wait_for(4), second)
     assert second.sink.events == ["3\n", "4\n", "5\n", "6\n"]
     assert [context["line"] for context in second.sink.contexts] == [3, 4, 1, 2]
+    assert {context["filename"] for context in second.sink.contexts} == {"a.log"}
+    # If the pattern matches what was rotated, nothing can be left out.
+    message = f"the file that was 'a.log' was rotated to '{tmp_path}/a.log.1' meanwhile"
+    assert (message in caplog.text) == (pattern == "a.log")
 
 
 def test_a_pattern_that_matches_rotated_files_reads_nothing_twice(pump: PumpRunner, tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ._batch_source import LineBasedSource as LineBasedSource
+    from ._file_sink import AppendingSink as AppendingSink
     from .fileabcsource import FileABCSource as FileABCSource
     from .fileblocksink import FileBlockSink as FileBlockSink
     from .fileblocksource import FileBlockSource as FileBlockSource
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from .lookupprovider import FileBatchLookupProvider as FileBatchLookupProvider
 
 _MODULES = {
+    "AppendingSink": "_file_sink",
     "FileABCSource": "fileabcsource",
     "FileBatchLookupProvider": "lookupprovider",
     "FileBlockSink": "fileblocksink",
@@ -32,6 +35,7 @@ _MODULES = {
     "FileLineSink": "filelinesink",
     "FileLineSource": "filelinesource",
     "FileMultiLineSource": "filelinesource",
+    "LineBasedSource": "_batch_source",
 }
 
 __all__ = list(_MODULES)

@@ -10,7 +10,7 @@ from bspump import Context
 
 from ._batches import Batch, BatchReader, LineParser, once
 from ._input_file import FileError, InputFile, file_errors
-from ._lines import Format, LineReader
+from ._lines import BLOCK, Format, LineReader
 from ._positions import Entry, FilePosition
 from ._progress import Progress, Visit
 from ._tail import Follower
@@ -25,13 +25,18 @@ class LineBasedSource(FileABCSource):
     The context of an event has the keys ``filename``, the original path, and ``line``, the number of the event's
     first line, counted from 1.
 
+    Further options: those of `FileABCSource` (path, mode, encoding, compression, post, reread, settle, position_dir …).
+
     Options:
         line_limit: the most bytes that a line, or an event of several lines, may have; a file with more fails.
         tail: whether to follow files that grow. The source then needs no trigger, and its one cycle never ends. Files
             are followed by name, as ``tail -F`` does: one that is rotated away is read to its end before the new one is
             begun, one that is truncated is read from its beginning, one that is missing is waited for. A line is an
             event once it has its newline. Files are neither renamed nor locked, whatever ``post`` says, and compressed
-            ones are left out.
+            ones are left out. If a file may be rotated while nobody follows it, let ``path`` match the rotated names
+            too (``app.log*``): only the file that was read last is found under any name, not those that came between.
+            Of a file that is truncated in place (``copytruncate`` of logrotate), what is written between the last
+            look at it (see ``poll_interval``) and the truncation is lost.
         tail_from: where to begin with a file that is there at the first start: ``beginning`` or ``end``.
         poll_interval: how often to look for something new, in seconds.
     """
@@ -57,6 +62,9 @@ class LineBasedSource(FileABCSource):
             self.post = "noop"
             self._progress = Progress(self._store, self.post, "")
 
+    _block = BLOCK
+    """How many bytes are read at once."""
+
     _decodes = False
     """Whether the source decodes its files whatever the mode."""
 
@@ -72,6 +80,7 @@ class LineBasedSource(FileABCSource):
             encoding=(self.encoding or "utf-8") if is_text else None,
             errors=self._encoding_errors,
             line_limit=self._line_limit,
+            block=self._block,
         )
 
     async def open(self) -> None:
@@ -85,12 +94,17 @@ class LineBasedSource(FileABCSource):
         # A followed file that is not at its path any more may have been rotated.
         return not self.tail
 
+    @property
+    def needs_trigger(self) -> bool:
+        """Whether the source does nothing without a trigger: it follows files without one."""
+        return not self.tail
+
     async def cycle(self, *args: Any, **kwags: Any) -> None:
         """Read every file that is there now, or follow the files."""
         if not self.tail:
             await super().cycle(*args, **kwags)
             return
-        self._is_in_cycle = True
+        self._is_cycle_unfinished = True
         follower = Follower(self, self._poll_interval, self._settle, from_end=self._tail_from == "end")
         await follower.run()
 
@@ -103,6 +117,26 @@ class LineBasedSource(FileABCSource):
             file.path,
             error,
             line,
+        )
+
+    def report_truncated(self, file: InputFile) -> None:
+        """Say that a file is read from its beginning again."""
+        self.Pipeline.L.warning(
+            "%r: file '%s' was truncated after its line %d was read, and is read from its beginning; "
+            "lines written just before the truncation are lost",
+            self,
+            file.path,
+            file.place.line,
+        )
+
+    def report_rotated(self, path: str, other: str) -> None:
+        """Say that a file was rotated away while nobody followed it."""
+        self.Pipeline.L.warning(
+            "%r: the file that was '%s' was rotated to '%s' meanwhile, and is read to its end; "
+            "others that came between are not read unless 'path' matches their names",
+            self,
+            path,
+            other,
         )
 
     def report_lost(self, path: str, entry: Entry) -> None:
@@ -135,13 +169,13 @@ class LineBasedSource(FileABCSource):
         """Return what stands behind the last newline, if it is complete."""
         file.note_end(is_exact=True)
         file.has_writer = file.is_being_written() is True
-        if not reader.has_rest:
-            return None
-        # The end of a compressed stream is one; behind the last line of a plain file more may come at any time.
-        if file.codec is None and (file.has_grown() or not file.is_settled(self._settle)):
-            file.is_waiting = True
-            return None
-        return reader.flush(with_remainder=True)
+        batch = None
+        if reader.has_rest:
+            # The end of a compressed stream is one; behind the last line of a plain file more may come at any time.
+            file.is_waiting = file.codec is None and (file.has_grown() or not file.is_settled(self._settle))
+            batch = reader.flush(with_remainder=True) if not file.is_waiting else None
+        file.end = Entry.of(file.fd, reader.place, compressed=file.codec is not None)
+        return batch
 
     async def emit_all(self, visit: Visit, produce: Callable[[], Batch | None]) -> None:
         """Hand on batch after batch; the next one is produced in the thread meanwhile."""

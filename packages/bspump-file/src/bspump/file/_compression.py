@@ -1,8 +1,8 @@
 """Compressed files: telling them by their name, reading and writing them.
 
-Each of the four formats allows several compressed streams one after the other in one file (members, streams or
+Each of the formats but ``.lzma`` allows several compressed streams one after the other in one file (members, streams or
 frames), and reads back as their contents joined. That is how a file is appended to, and how what was written so far
-is complete at any time.
+is complete at any time. Of ``.lzma`` the usual tools read the first stream only, so it can be read, but not written.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ _CODEC_OF_SUFFIX = {
     ".zstd": "zstd",
 }
 CODECS = ("gzip", "bz2", "xz", "lzma", "zstd")
+WRITABLE_CODECS = ("gzip", "bz2", "xz", "zstd")
 # Small, since some data decompresses to a thousand times its size.
 _BLOCK = 1 << 15
 # The header of a gzip file may say that this is the size of its content, in the window bits of zlib.
@@ -62,7 +63,6 @@ _COMPRESSORS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": lambda data: gzip.compress(data, compresslevel=6),
     "bz2": bz2.compress,
     "xz": lzma.compress,
-    "lzma": lambda data: lzma.compress(data, format=lzma.FORMAT_ALONE),
     "zstd": lambda data: zstandard.ZstdCompressor().compress(data),
 }
 _ERRORS = (zlib.error, lzma.LZMAError, zstandard.ZstdError, OSError, ValueError)

@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 import collections
 import concurrent.futures
+import contextlib
 import dataclasses
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import asab
 
-from bspump import Context, Event
+from bspump import Context, Event, PipelineError, ProcessingError
 from bspump.abc.sink import Sink
 
-from ._compression import CODECS, codec_of
+from ._compression import WRITABLE_CODECS, codec_of
 from ._lines import split_mark, width_of
-from ._output import OutputFile, Rotation, end_of_last_line
+from ._output import BusyFileError, LostWritesError, OutputFile, Rotation, end_of_last_line, name_problem
 
 if TYPE_CHECKING:
     from bspump import Pipeline
@@ -26,6 +28,8 @@ T = TypeVar("T")
 
 _SHORTEST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
+# How many names of files are kept in memory at most, so as not to look at each one again.
+_MOST_CHECKED = 10_000
 
 
 @dataclasses.dataclass(slots=True)
@@ -45,6 +49,9 @@ class AppendingSink(Sink):
     another reason, is reported once; it is tried again until it works, and meanwhile the pipeline waits as soon as the
     buffer is full. At no time a half event is left in a file for good: what was not written as a whole is cut off.
 
+    A file is locked as long as the sink has it open: another sink, in any process, that is to write it too has to wait,
+    and says so. `FileABCSource` leaves it alone as long, unless its ``post`` is ``noop``; it can read what was rotated.
+
     An existing file is appended to. If its last line has no end, since the run before was killed, that line is cut
     off; its event was never acknowledged and comes again.
 
@@ -54,7 +61,7 @@ class AppendingSink(Sink):
         path: the file. Missing folders are created.
         append: whether to append to a file that is there already; with ``no`` each run begins it anew.
         encoding: the encoding of text; a byte order mark, where it has one, is written at the start of a file only.
-        compression: ``auto`` (by the suffix: .gz, .bz2, .xz, .lzma, .zst), ``none``, or the name of a format. What is
+        compression: ``auto`` (by the suffix: .gz, .bz2, .xz, .zst), ``none``, or the name of a format. What is
             in the file is a complete archive after every write.
         buffer_size: how many bytes are collected for one write.
         buffer_limit: the number of bytes waiting to be written at which the pipeline is throttled.
@@ -89,7 +96,7 @@ class AppendingSink(Sink):
         with self.options() as options:
             self._path = options.text("path")
             self._append = options.boolean("append")
-            self._compression = options.choice("compression", ("auto", "none", *CODECS))
+            self._compression = options.choice("compression", ("auto", "none", *WRITABLE_CODECS))
             self._file_encoding = options.text("encoding") or "utf-8"
             try:
                 "".encode(self._file_encoding)
@@ -104,6 +111,8 @@ class AppendingSink(Sink):
             self._rotation = Rotation(options.size("rotate_size"), options.seconds("rotate_every"))
             if not self._path and not self._names_vary:
                 options.refuse("path", "is empty; it has to be the file to write to")
+            if codec_of(self._path, self._compression) == "lzma":
+                options.refuse("path", "ends in .lzma, a format that cannot be appended to; use .xz")
         self._collected: dict[str, list[bytes]] = {}
         self._collected_bytes = 0
         self._unwritten = 0
@@ -117,7 +126,11 @@ class AppendingSink(Sink):
         self._outputs: collections.OrderedDict[str, OutputFile] = collections.OrderedDict()
         self._begun: set[str] = set()
         self._headers: dict[str, bytes] = {}
+        self._checked: set[str] = set()
+        self._is_synced = True
+        self._lost: LostWritesError | None = None
         self._failing_since: float | None = None
+        self._last_error = ""
 
     # For the author of a sink
 
@@ -155,10 +168,22 @@ class AppendingSink(Sink):
         groups: dict[str, list[Event]] = {}
         for context, event in zip(contexts, events, strict=True):
             groups.setdefault(self.get_file_name(context, event), []).append(event)
+        for path in groups.keys() - self._checked:
+            self._check_name(path)
         # If one event cannot be serialised, nothing of the batch is taken.
         serialised = [(path, self.serialise(path, group)) for path, group in groups.items()]
         for path, data in serialised:
             self._collect(path, data)
+
+    def _check_name(self, path: str) -> None:
+        problem = name_problem(path)
+        if codec_of(path, self._compression) == "lzma":
+            problem = ".lzma cannot be appended to; use .xz"
+        if problem is not None:
+            raise ProcessingError(f"{self!r} cannot write '{path}': {problem}")
+        if len(self._checked) >= _MOST_CHECKED:
+            self._checked.clear()
+        self._checked.add(path)
 
     def _collect(self, path: str, data: bytes) -> None:
         self._collected.setdefault(path, []).append(data)
@@ -207,30 +232,42 @@ class AppendingSink(Sink):
         # Without rotation by size, fewer and larger writes.
         pieces = parts if self._rotation.size else [b"".join(parts)]
         for piece in pieces:
-            cut = await self._until_it_works(path, self._write_blocking, path, piece)
-            if cut:
-                message = "%r: the last %d byte(s) of '%s' were no whole event, left by a run that was killed: cut off"
-                self.Pipeline.L.warning(message, self, cut, path)
-            self._unwritten -= len(piece)
-            if self._holds and self._unwritten <= self._high // 2:
-                self._holds = False
-                self.Pipeline.throttle(self, False)
+            notice = await self._until_it_works(path, self._write_blocking, path, piece)
+            if notice:
+                self.Pipeline.L.warning("%r: %s", self, notice)
+            self._count_written(len(piece))
 
-    async def _until_it_works(self, path: str, function: Callable[..., T], *arguments: object) -> T:
+    def _count_written(self, size: int) -> None:
+        self._unwritten -= size
+        if self._holds and self._unwritten <= self._high // 2:
+            self._holds = False
+            self.Pipeline.throttle(self, False)
+
+    async def _until_it_works(self, path: str, function: Callable[..., T], *arguments: object) -> T | None:
         pause = _SHORTEST_PAUSE
         while True:
             try:
                 result = await self._in_thread(function, *arguments)
+            except LostWritesError as error:
+                self._lost = error  # the next checkpoint raises it
+                await asyncio.sleep(pause)
+                continue
             except OSError as error:
+                is_busy = isinstance(error, BusyFileError)
+                what = str(error) if is_busy else f"{error.strerror or error} ('{error.filename or path}')"
+                self._last_error = what
                 if self._failing_since is None:
-                    self._failing_since = time.monotonic()
-                    what = f"{error.strerror or error} ('{error.filename or path}')"
+                    self._failing_since = self.time()
                     self.Pipeline.L.error("%r cannot write and tries again until it can: %s", self, what)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
                 continue
+            except Exception as error:
+                # What was to be written comes again once the error is cleared.
+                self.Pipeline.set_error(None, None, error)
+                return None
             if self._failing_since is not None:
-                seconds = time.monotonic() - self._failing_since
+                seconds = self.time() - self._failing_since
                 self.Pipeline.L.warning("%r can write again, after %.1f seconds; nothing was lost", self, seconds)
                 self._failing_since = None
             return result
@@ -240,22 +277,25 @@ class AppendingSink(Sink):
             self._thread = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix=f"bspump {self.Id}")
         return await self.Loop.run_in_executor(self._thread, lambda: function(*arguments))
 
-    def _write_blocking(self, path: str, data: bytes) -> int:
+    def _write_blocking(self, path: str, data: bytes) -> str:
+        self._is_synced = False
         return self._output(path).write(self._mark + self._headers.get(path, b""), data)
 
     def _output(self, path: str) -> OutputFile:
-        output = self._outputs.get(path)
+        # The same file by another name would wait for its own lock.
+        key = os.path.realpath(path)
+        output = self._outputs.get(key)
         if output is None:
             while len(self._outputs) >= self._max_open_files:
                 oldest = next(iter(self._outputs))
                 self._outputs[oldest].close()
                 del self._outputs[oldest]
             codec = codec_of(path, self._compression)
-            truncate = not self._append and path not in self._begun
+            truncate = not self._append and key not in self._begun
             output = OutputFile(path, codec, self._rotation, self.find_end, truncate=truncate)
-            self._outputs[path] = output
-            self._begun.add(path)
-        self._outputs.move_to_end(path)
+            self._outputs[key] = output
+            self._begun.add(key)
+        self._outputs.move_to_end(key)
         return output
 
     def _rotate_blocking(self, rotate: Callable[[OutputFile], None]) -> None:
@@ -276,28 +316,40 @@ class AppendingSink(Sink):
             self._rotator = self.Loop.create_task(self._rotate_in_time(), name=f"bspump rotate {self.Id}")
 
     async def checkpoint(self) -> None:
-        """Write what was taken so far and make it durable."""
+        """Write what was taken so far and make it durable.
+
+        Raises:
+            LostWritesError: something written since the last checkpoint is lost; its events have to come again.
+        """
         self._cut()
         pending = list(self._unfinished)
         if pending:
             await asyncio.wait(pending)
-        if self._outputs:
+        if any(done.cancelled() for done in pending):
+            raise PipelineError(f"{self!r} was closed before everything in it was written")
+        if not self._is_synced:
             await self._in_thread(self._sync_blocking)
+        lost, self._lost = self._lost, None
+        if lost is not None:
+            raise lost
 
     def _sync_blocking(self) -> None:
         for output in self._outputs.values():
-            output.sync()
+            try:
+                output.sync()
+            except LostWritesError as error:
+                self._lost = error
+        self._is_synced = True
 
     async def close(self) -> None:
         """Close the files. What was not written was not acknowledged."""
-        if self._timer is not None:
-            self._timer.cancel()
         for task in (self._writer, self._rotator):
             if task is not None:
                 task.cancel()
                 await asyncio.wait({task})
         if self._unwritten:
             self.Pipeline.L.warning("%r ends with %d byte(s) not written", self, self._unwritten)
+        self._forget()
         if self._thread is not None:
             try:
                 await self._in_thread(self._close_blocking)
@@ -305,9 +357,29 @@ class AppendingSink(Sink):
                 self._thread.shutdown(wait=False)
                 self._thread = None
 
+    def _forget(self) -> None:
+        """Begin with an empty buffer after the next start: what was in it comes again."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._collected, self._collected_bytes = {}, 0
+        self._jobs.clear()
+        for done in self._unfinished:
+            done.cancel()
+        self._unfinished.clear()
+        self._lost = self._failing_since = None
+        self._count_written(self._unwritten)
+
     def _close_blocking(self) -> None:
-        try:
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._outputs.clear)
             for output in self._outputs.values():
-                output.close()
-        finally:
-            self._outputs.clear()
+                stack.callback(output.abandon)
+                stack.callback(output.close)
+
+    def rest_get(self) -> dict[str, Any]:
+        """Return the description of the sink for the REST interface; while it cannot write, with the reason."""
+        description = {**super().rest_get(), "Buffered": self._unwritten}
+        if self._failing_since is not None:
+            description |= {"FailingSince": self._failing_since, "LastError": self._last_error}
+        return description

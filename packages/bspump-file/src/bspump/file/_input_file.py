@@ -18,7 +18,7 @@ from typing import BinaryIO
 from bspump.errors import BSPumpError
 
 from ._compression import open_decompressed
-from ._positions import Place
+from ._positions import Entry, Place
 
 LOCKED = "-locked"
 PROCESSED = "-processed"
@@ -28,6 +28,11 @@ _INODE = " (inode "
 
 # Not the file's fault: the process or the machine is short of something.
 _SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+
+
+def key_of(path: str) -> str:
+    """Return what a file is remembered by: its path, whatever the working directory of the next run is."""
+    return os.path.abspath(path)  # noqa: PTH100 (Path.absolute() leaves '..' in)
 
 
 class FileError(BSPumpError):
@@ -68,9 +73,9 @@ class InputFile:
     """A file that is held open and locked from when it is taken until it is put where it belongs. Methods block.
 
     Attributes:
-        path: its original path.
+        path: its original path, as the option of the source leads to it.
         current: its path at the moment.
-        key: what it is remembered by: its path; for a file that has been rotated away, also its inode.
+        key: what it is remembered by: its absolute path; for a file that has been rotated away, also its inode.
         status: its status when it was opened.
         codec: the compression, or None.
         place: the place from which it is to be read on.
@@ -78,12 +83,14 @@ class InputFile:
 
     def __init__(self, path: str, current: str, fd: int, codec: str | None) -> None:
         self.path = path
-        self.key = path
+        self.key = key_of(path)
         self.current = current
         self.codec = codec
         self.place = Place()
         self.fd = fd
         self.end_size = 0
+        self.end: Entry | None = None
+        """What the file was like when it was read to its end; it may be rewritten before that is committed."""
         self.status = os.fstat(fd)
         self.is_waiting = False
         """Whether the file ends with something that may be incomplete."""
@@ -115,7 +122,8 @@ class InputFile:
             path: the original path.
             codec: the compression.
             is_orphan: it has the suffix ``-locked`` already; if nobody holds the lock, who renamed it was killed.
-            rename: take the file for oneself alone, which its new name shows to everybody; otherwise it is shared.
+            rename: take the file for oneself alone, which its new name shows to everybody; otherwise it is shared, also
+                with those who write it.
 
         Raises:
             FileError: it cannot be opened or renamed.
@@ -126,7 +134,7 @@ class InputFile:
             return None
         try:
             if (
-                _lock(file.fd, shared=not rename)
+                ((not rename and not is_orphan) or _lock(file.fd, shared=not rename))
                 and file._is_at(current)
                 and (is_orphan or not rename or file._rename())
             ):
@@ -160,11 +168,11 @@ class InputFile:
     @property
     def rotated_key(self) -> str:
         """What the file is remembered by once its path leads to another one, or to none."""
-        return f"{self.path}{_INODE}{self.status.st_ino})"
+        return f"{key_of(self.path)}{_INODE}{self.status.st_ino})"
 
     @staticmethod
     def path_of_key(key: str) -> str:
-        """Return the original path of the file that is remembered by a key."""
+        """Return the original path, absolute, of the file that is remembered by a key."""
         return key.rpartition(_INODE)[0] if key.endswith(")") and _INODE in key else key
 
     # Is it complete?

@@ -10,8 +10,8 @@ from typing import BinaryIO, NamedTuple
 from ._input_file import FileError
 from ._positions import Place
 
-# Large enough for the system calls not to matter, small enough for what is made of it to stay in the cache.
-BLOCK = 1 << 16
+# Each block is a job for the thread, so it should be large.
+BLOCK = 1 << 20
 _LONGEST_MARK = 4
 _COMPARED = 64
 
@@ -58,6 +58,8 @@ class Format(NamedTuple):
     errors: str = "strict"
     line_limit: int = 1 << 26
     """The most bytes that a line, or an event of several lines, may have."""
+    block: int = BLOCK
+    """How many bytes are read, and split into lines, at once."""
 
 
 class LineReader:
@@ -142,7 +144,7 @@ class LineReader:
         if self._error is not None:
             raise self._error
         parts: list[bytes] = []
-        missing = BLOCK
+        missing = self._form.block
         while missing > 0:
             try:
                 part = self._read_some(missing)

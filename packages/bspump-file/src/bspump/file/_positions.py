@@ -57,9 +57,11 @@ class Entry:
     line: int = 0
     state: str = "open"
     """``open``: read up to the place; ``finished`` or ``failed``: not to be read again while it stays as it is."""
+    path: str = ""
+    """The original path as the option of the source led to it."""
 
     @classmethod
-    def of(cls, fd: int, place: Place, state: str = "open", *, compressed: bool = False) -> Entry:
+    def of(cls, fd: int, place: Place, *, compressed: bool = False) -> Entry:
         """Make the entry of an open file."""
         status = os.fstat(fd)
         head_size = min(_HEAD, status.st_size if compressed else place.offset)
@@ -74,8 +76,11 @@ class Entry:
             tail="" if compressed else _digest(_before(fd, place.offset)),
             offset=place.offset,
             line=place.line,
-            state=state,
         )
+
+    def set_status(self, status: os.stat_result) -> None:
+        """Say what the status of the file was when it was read."""
+        self.size, self.modified, self.changed = status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
     @property
     def place(self) -> Place:
@@ -115,7 +120,9 @@ def _before(fd: int, offset: int) -> bytes:
 
 
 class PositionStore:
-    """The entries of one source, by the original path of the file. All methods block.
+    """The entries of one source, by the original path of the file, which is absolute. All methods block.
+
+    Programs with the same name keep their positions in the same place; each leaves alone what it does not know.
 
     Args:
         directory: where the position files are.
@@ -162,11 +169,11 @@ class PositionStore:
         paths = (self._directory / f"{self._name}.json", *self._directory.glob(f"{self._name}.*.json"))
         self._others = [_load(path) for path in paths if path != self.path]
 
-    def of_all_slots(self, path: str) -> Iterator[Entry]:
+    def of_all_slots(self, key: str) -> Iterator[Entry]:
         """Yield the entries of a file in all the slots."""
         for entries in (self.entries, *self._others):
-            if path in entries:
-                yield entries[path]
+            if key in entries:
+                yield entries[key]
 
     def save(self) -> None:
         """Write the entries; they are on disk when this returns."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import os
 from pathlib import Path
 
-from ._input_file import FAILED, LOCKED, PROCESSED, InputFile, Outcome
+from ._input_file import FAILED, LOCKED, PROCESSED, InputFile, Outcome, key_of
 from ._positions import Entry, FilePosition, Place, PositionStore, sync_directory
+from ._scan import is_matched
 
 # How many files that are read, but not committed, are kept open and locked. Beyond that only the names of the earliest
 # say that they are taken.
@@ -21,6 +23,8 @@ class Visit:
     number: int
     file: InputFile
     place: Place
+    status: os.stat_result
+    """The status of the file when the visit began."""
     outcome: Outcome | None = None
     """How it ended; None while it goes on."""
 
@@ -56,7 +60,7 @@ class Progress:
     def begin(self, file: InputFile) -> Visit:
         """Begin a visit."""
         self._last_number += 1
-        visit = Visit(self._last_number, file, file.place)
+        visit = Visit(self._last_number, file, file.place, os.fstat(file.fd))
         self._visits[visit.number] = visit
         return visit
 
@@ -82,21 +86,26 @@ class Progress:
             sync_directory(folder)
             self._changed_folders.discard(folder)
         current = self._visits.get(position.visit)
-        if current is not None:
+        if current is not None and current.file.resume():
             self._remember(current.file, Place(position.offset, position.line))
         self._store.save()
 
     def _conclude(self, visit: Visit) -> None:
         """Put a file where it belongs."""
         file = visit.file
-        if visit.outcome is Outcome.PENDING:
-            self._remember(file, visit.place)
-        elif file.resume():
+        if file.resume():
+            if visit.outcome is Outcome.PENDING:
+                self._remember(file, visit.place)
+                return
             self._put_away(file, visit)
-            self.held.pop(file.key, None)
-        else:  # somebody has removed it
-            self.held.pop(file.key, None)
+            self._let_go(file)
+        elif visit.outcome is not Outcome.PENDING:  # somebody has removed it
+            self._let_go(file)
             self._store.entries.pop(file.key, None)
+
+    def _let_go(self, file: InputFile) -> None:
+        if self.held.get(file.key) is file:
+            del self.held[file.key]
 
     def _put_away(self, file: InputFile, visit: Visit) -> None:
         if visit.outcome is Outcome.FORGOTTEN:
@@ -109,7 +118,10 @@ class Progress:
             self._remember(file, visit.place)
             file.release()
         elif self._post == "noop":
-            self._remember(file, visit.place, "failed" if visit.outcome is Outcome.FAILED else "finished")
+            entry = self._remember(file, visit.place)
+            entry.state = "failed" if visit.outcome is Outcome.FAILED else "finished"
+            # What was written since the visit began may not have been read.
+            entry.set_status(visit.status)
             file.release()
         else:
             if visit.outcome is Outcome.FAILED:
@@ -121,42 +133,60 @@ class Progress:
             self._changed_folders.add(folder)
             self._store.entries.pop(file.key, None)
 
-    def _remember(self, file: InputFile, place: Place, state: str = "open") -> None:
+    def _remember(self, file: InputFile, place: Place) -> Entry:
         entries = self._store.entries
-        entry = entries[file.key] = Entry.of(file.fd, place, state, compressed=file.codec is not None)
-        if file.key != file.path and file.path in entries and entries[file.path].inode == entry.inode:
-            del entries[file.path]
+        if file.end is not None and file.end.place == place:
+            entry = dataclasses.replace(file.end)
+        else:
+            entry = Entry.of(file.fd, place, compressed=file.codec is not None)
+        entries[file.key] = entry
+        entry.path = file.path
+        home = key_of(file.path)
+        if file.key != home and home in entries and entries[home].inode == entry.inode:
+            del entries[home]
+        return entry
 
     def rekey(self, file: InputFile, key: str) -> None:
         """Remember a file by another key from now on."""
         if self.held.pop(file.key, None) is not None:
             self.held[key] = file
-        self._store.entries.pop(key, None)
+        entries = self._store.entries
+        entries.pop(key, None)
+        if file.key in entries and entries[file.key].inode == file.status.st_ino:
+            # Another file may have the old key before this one is committed again.
+            entries[key] = entries.pop(file.key)
         file.key = key
 
     def forget_blocking(self) -> None:
         """Drop everything that is not committed and let go of the files; they keep their names."""
-        for file in self.held.values():
+        for file in self._all_files():
             file.close()
         self.held.clear()
         self._visits.clear()
 
     def release_blocking(self) -> None:
         """Give the files that are not done with their original names."""
-        for file in self.held.values():
+        for file in self._all_files():
             file.release()
         self.held.clear()
         self._visits.clear()
 
-    def prune_blocking(self, *, finished_too: bool) -> None:
-        """Forget files that do not exist any more, and perhaps the finished ones."""
+    def _all_files(self) -> set[InputFile]:
+        # Another file may be held by the key of one that is read, but not committed.
+        return {*self.held.values(), *(visit.file for visit in self._visits.values())}
+
+    def prune_blocking(self, patterns: list[str], *, finished_too: bool) -> None:
+        """Forget files that match the patterns and do not exist any more, and perhaps the finished ones."""
         entries = self._store.entries
         gone = [
-            path
-            for path, entry in entries.items()
-            if (finished_too and entry.state == "finished") or not (Path(path).exists() or Path(path + LOCKED).exists())
+            key
+            for key, entry in entries.items()
+            if is_matched(InputFile.path_of_key(key), patterns)
+            and (
+                (finished_too and entry.state == "finished") or not (Path(key).exists() or Path(key + LOCKED).exists())
+            )
         ]
-        for path in gone:
-            del entries[path]
+        for key in gone:
+            del entries[key]
         if gone:
             self._store.save()

@@ -10,7 +10,7 @@ import stat
 import time
 from collections.abc import Iterator
 
-from ._input_file import FAILED, LOCKED, PROCESSED, SUFFIXES
+from ._input_file import FAILED, LOCKED, PROCESSED, SUFFIXES, key_of
 
 
 @dataclasses.dataclass(slots=True)
@@ -18,10 +18,20 @@ class Candidate:
     """A file that may be read."""
 
     path: str
-    """Its original path."""
+    """Its original path, as the option of the source leads to it."""
+    key: str
+    """What it is remembered by."""
     is_orphan: bool
     """It has the suffix ``-locked``: somebody reads it, or was killed while doing so."""
     status: os.stat_result
+
+    def was_written_to(self) -> bool:
+        """Tell whether the file has changed since it was found. Blocks."""
+        status = _regular(self.path)
+        return status is not None and (status.st_size, status.st_mtime_ns) != (
+            self.status.st_size,
+            self.status.st_mtime_ns,
+        )
 
 
 @dataclasses.dataclass(slots=True)
@@ -30,7 +40,7 @@ class Scan:
 
     candidates: list[Candidate]
     nothing_at: list[str]
-    """Paths without wildcards at which there is nothing."""
+    """Paths and patterns at which there is nothing."""
     directories: list[str]
     """Paths without wildcards at which there is a directory."""
     counts: dict[str, float]
@@ -55,14 +65,15 @@ def scan(patterns: list[str], include: list[str], exclude: list[str], order: str
         is_found = False
         for path, suffix, status in _matches(pattern):
             is_found = True
-            if path + suffix in seen or not _is_wanted(path, include, exclude):
+            key = key_of(path)
+            if key + suffix in seen or not _is_wanted(path, include, exclude):
                 continue
-            seen.add(path + suffix)
+            seen.add(key + suffix)
             if suffix:
                 numbers[suffix] += 1
-            if status is not None and (suffix or path not in candidates):
-                candidates[path] = Candidate(path, suffix == LOCKED, status)
-        if not is_found and (not glob.has_magic(pattern) or os.path.isdir(pattern)):  # noqa: PTH112
+            if status is not None and (suffix or key not in candidates):
+                candidates[key] = Candidate(path, key, suffix == LOCKED, status)
+        if not is_found:
             (result.directories if os.path.isdir(pattern) else result.nothing_at).append(pattern)  # noqa: PTH112
     if order == "time":
         result.candidates = sorted(candidates.values(), key=lambda c: (not c.is_orphan, c.status.st_mtime_ns, c.path))
@@ -115,3 +126,9 @@ def _is_wanted(path: str, include: list[str], exclude: list[str]) -> bool:
     if include and not any(fnmatch.fnmatch(path, pattern) for pattern in include):
         return False
     return not any(fnmatch.fnmatch(path, pattern) for pattern in exclude)
+
+
+def is_matched(key: str, patterns: list[str]) -> bool:
+    """Tell whether a file, by its absolute path, is one that the patterns stand for, be it there or not."""
+    absolute = map(key_of, patterns)
+    return any(key == pattern or fnmatch.fnmatchcase(key, pattern.replace("**/", "*")) for pattern in absolute)

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from ._batches import BatchReader, once
 from ._compression import codec_of
-from ._input_file import FileError, InputFile, Outcome, file_errors
+from ._input_file import FileError, InputFile, Outcome, file_errors, key_of
 from ._output import end_of_last_line
 from ._positions import Entry, Place
 from ._progress import Visit
-from ._scan import Candidate
+from ._scan import Candidate, is_matched
 
 if TYPE_CHECKING:
     from ._batch_source import LineBasedSource
@@ -36,6 +36,8 @@ class Followed:
     """None as long as the file is empty."""
     moved_at: float = dataclasses.field(default_factory=time.monotonic)
     """When something was read from it last."""
+    at_its_path: int | None = None
+    """The inode of the file that its path led to at the last look."""
     is_rotated: bool = False
     """Whether its path leads to another file by now, or to none."""
     is_drained: bool = False
@@ -44,7 +46,7 @@ class Followed:
     """Nobody will add to it any more."""
     has_news: bool = False
     is_truncated: bool = False
-    other_path: str = ""
+    other_key: str = ""
     """Where it was found after it was rotated, if it matches the path of the source there too."""
 
 
@@ -80,7 +82,8 @@ class Follower:
 
     async def _look_for_new_files(self) -> None:
         self._next_scan = time.monotonic() + max(_SCAN_INTERVAL, self._poll_interval)
-        for candidate in await self._source._find():
+        found = await self._source._find()
+        for candidate in await self._source._in_thread(self._without_renamed_blocking, found):
             if candidate.is_orphan or self._is_known(candidate):
                 continue
             try:
@@ -93,14 +96,28 @@ class Follower:
         # From now on, what is new was not there at the start.
         self._from_end = False
 
+    def _without_renamed_blocking(self, candidates: list[Candidate]) -> list[Candidate]:
+        """Return the files that were not finished under another name, which another file has now or will have."""
+        entries = self._source._store.entries
+        finished = {(entry.device, entry.inode): key for key, entry in entries.items() if entry.state == "finished"}
+        old_keys = {
+            candidate.key: key
+            for candidate in candidates
+            if (key := finished.get(_identity(candidate.status))) and entries[key].is_unchanged(candidate.status)
+        }
+        # All at once: they pass their names on to each other.
+        renamed = {key: entries.pop(old_key) for key, old_key in old_keys.items()}
+        entries.update(renamed)
+        return [candidate for candidate in candidates if candidate.key not in renamed]
+
     def _is_known(self, candidate: Candidate) -> bool:
-        """Tell whether a file is followed already, or has to wait for the one that had its name before."""
+        """Tell whether a file is held already, or was followed and failed."""
         for followed in self._files:
             if os.path.samestat(followed.file.status, candidate.status):
-                followed.other_path = candidate.path if followed.is_rotated else ""
+                followed.other_key = candidate.key if followed.is_rotated else ""
                 return True
-            if followed.file.path == candidate.path and not followed.is_drained:
-                return True
+            if followed.file.key == candidate.key:
+                return True  # until the next look has seen that it is rotated
         return _identity(candidate.status) in self._failed
 
     def _add(self, followed: Followed) -> None:
@@ -115,20 +132,13 @@ class Follower:
         file = InputFile.open(candidate.path, candidate.path, codec) if codec is None else None
         if file is None:
             return None
-        entries = source._store.entries
-        known = {key: entry for key, entry in entries.items() if entry.is_of(file.fd)}
-        for key, entry in known.items():
-            if entry.state == "finished" and entry.size == file.status.st_size:
-                # It was finished under another name, which another file has now or will have.
-                entries[candidate.path] = entries.pop(key)
-                file.close()
-                return None
+        known = [entry.place for entry in source._store.entries.values() if entry.is_of(file.fd)]
         source._progress.hold(file)
         if known:
-            file.place = max(entry.place for entry in known.values())
+            file.place = max(known)
         elif self._from_end:
             file.place = _last_place(file.fd)
-        return Followed(file)
+        return Followed(file, at_its_path=file.status.st_ino)
 
     def _find_rotated_blocking(self) -> list[Followed]:
         """Find the files that have lost their names since they were committed."""
@@ -136,7 +146,8 @@ class Follower:
         found: dict[int, Followed] = {}
         for key, entry in list(entries.items()):
             path = InputFile.path_of_key(key)
-            if entry.state != "open" or _inode(path) == entry.inode:
+            is_own = is_matched(path, self._source._paths)
+            if entry.state != "open" or not is_own or _inode(path) == entry.inode:
                 continue
             followed = found[entry.inode] if entry.inode in found else self._find_by_inode(Path(path), entry)
             if followed is None:
@@ -150,12 +161,15 @@ class Follower:
     def _find_by_inode(self, path: Path, entry: Entry) -> Followed | None:
         others = path.parent.iterdir() if path.parent.is_dir() else ()
         for other in others:
-            file = InputFile.open(str(path), str(other), None) if _inode(str(other)) == entry.inode else None
+            configured = entry.path if key_of(entry.path) == str(path) else str(path)
+            file = InputFile.open(configured, str(other), None) if _inode(str(other)) == entry.inode else None
             if file is None:
                 continue
             if entry.is_of(file.fd):
                 file.key = file.rotated_key
                 self._source._progress.hold(file)
+                if not is_matched(str(other), self._source._paths):
+                    self._source.report_rotated(configured, str(other))
                 return Followed(file, is_rotated=True)
             file.close()
         return None
@@ -163,7 +177,29 @@ class Follower:
     # What has happened to them
 
     def _poll_blocking(self) -> list[Followed]:
-        return [followed for followed in self._files if self._look_at(followed)]
+        moving: list[Followed] = []
+        undrained: set[str] = set()
+        for followed in self._files:
+            # As long as a file that had the same path before is read, this one is only held.
+            if followed.file.path not in undrained and self._look_at(followed):
+                moving.append(followed)
+            # Afterwards, since before its end is looked at, a scan has to tell whether it matches under another name.
+            self._look_at_path(followed)
+            if followed.is_rotated and not followed.is_drained:
+                undrained.add(followed.file.path)
+        return moving
+
+    def _look_at_path(self, followed: Followed) -> None:
+        """Find out whether a file was rotated; what has its path by now is to be held before that is rotated too."""
+        file = followed.file
+        at_its_path = _inode(file.path)
+        if at_its_path == followed.at_its_path:
+            return
+        followed.at_its_path = at_its_path
+        self._next_scan = 0.0
+        if at_its_path != file.status.st_ino and not followed.is_rotated:
+            followed.is_rotated = True
+            self._source._progress.rekey(file, file.rotated_key)
 
     def _look_at(self, followed: Followed) -> bool:
         """Find out whether there is something to do about a file."""
@@ -179,18 +215,12 @@ class Follower:
             followed.moved_at = now
         elif followed.is_rotated:
             self._look_at_end(followed, now - followed.moved_at)
-        elif _inode(file.path) != file.status.st_ino:
-            followed.is_rotated = True
-            self._source._progress.rekey(file, file.rotated_key)
-            self._next_scan = 0.0
         is_at_rest = reader is not None and reader.has_event_at_rest and now - followed.moved_at >= self._settle
         return followed.has_news or followed.is_truncated or followed.is_over or is_at_rest
 
     def _look_at_end(self, followed: Followed, rest: float) -> None:
         nobody_writes = followed.file.is_being_written() is False
-        if not followed.is_drained and (nobody_writes or rest >= self._settle):
-            followed.is_drained = True
-            self._next_scan = 0.0
+        followed.is_drained = followed.is_drained or nobody_writes or rest >= self._settle
         followed.is_over = nobody_writes or rest >= _LONGEST_REST
 
     # Reading
@@ -215,15 +245,16 @@ class Follower:
         except FileError as error:
             self._failed.add(_identity(followed.file.status))
             self._source.report_failed(followed.file, error)
-            self._let_go(followed)
+            await self._let_go(followed)
         else:
             if followed.is_over:
-                self._let_go(followed)
+                await self._let_go(followed)
 
     async def _read(self, followed: Followed) -> None:
         source, file = self._source, followed.file
         visit = self._visit_of(followed)
         if followed.is_truncated:
+            source.report_truncated(file)
             followed.is_truncated = False
             followed.reader = None
             file.place = Place()
@@ -240,12 +271,14 @@ class Follower:
             await source.emit_all(visit, once(lambda: reader.flush(with_remainder=followed.is_over)))
             file.place = reader.place
 
-    def _let_go(self, followed: Followed) -> None:
+    async def _let_go(self, followed: Followed) -> None:
         self._files.remove(followed)
-        if followed.other_path and followed.is_over:
+        if followed.other_key and followed.is_over:
             # It matches under its new name too, and is not to be read once more.
-            self._source._progress.rekey(followed.file, followed.other_path)
+            await self._source._in_thread(self._source._progress.rekey, followed.file, followed.other_key)
             followed.file.note_end(is_exact=False)
+            if self._visit is not None:
+                self._visit.status = os.fstat(followed.file.fd)
             self._end_visit(Outcome.FINISHED)
         elif followed.is_over:
             self._end_visit(Outcome.FORGOTTEN)

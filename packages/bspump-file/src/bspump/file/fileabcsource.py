@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import errno
+import glob
 import io
 import os
+import time
 import urllib.parse
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -52,8 +55,15 @@ class FileABCSource(TriggerSource):
     operating system does not tell, a file whose last line has no newline counts as complete when it was not
     modified for the time of ``settle``.
 
+    A writer may also open, append and close in turn. So, before a file is renamed, it has to be left alone for the time
+    of ``settle``: one that was written to more recently is read at the end of the cycle, and if somebody goes on
+    writing to it, in a later one. That does not hold up files that were renamed since they were written, which is how
+    a complete file is put in place, nor anything with ``post = noop``. All the files of a cycle wait at the same time.
+
     With ``post = noop`` files are not renamed, and any number of sources may read the same one; the source remembers
     which ones it has finished.
+
+    If a file fails in a job, which is a source with a `RunOnceTrigger`, the exit code of the application becomes 1.
 
     Publishes ``bspump.file_source.no_files!`` on the pipeline's PubSub when a cycle finds nothing to read. The gauge
     ``file_count`` tells what was found.
@@ -74,8 +84,10 @@ class FileABCSource(TriggerSource):
             `RunOnceTrigger` triggers the source, else ``changed``.
         include, exclude: patterns, as for ``path``, that the whole path has to match, or must not match.
         order: in which order files are read: by ``name``, or by ``time`` of their modification.
-        settle: how long a file has to be left alone, in seconds, to count as complete if nothing else shows it.
+        settle: how long a file has to be left alone, in seconds, to count as complete if nothing else shows it; 0 for
+            not at all.
         position_dir: where the source keeps its position file; ``positions`` in ``[general] var_dir`` if empty.
+        commit_interval: how often the position is kept, and finished files are put away, in seconds.
         lines_per_event, event_idle_time: `simulate_event` sleeps `event_idle_time` seconds every so many calls.
     """
 
@@ -137,9 +149,11 @@ class FileABCSource(TriggerSource):
         self._progress = Progress(self._store, self.post, self._move_destination)
         self._thread: concurrent.futures.ThreadPoolExecutor | None = None
         self._visit: Visit | None = None
-        self._is_in_cycle = False
+        self._is_cycle_unfinished = False
         self._refused: dict[str, tuple[int, ...]] = {}
         self._path_problems: dict[str, str] = {}
+        self._left_out: list[str] = []
+        self._is_first_look = True
         self._seen: set[str] = set()
         self._simulated = 0
         metrics = pipeline.MetricsService
@@ -187,49 +201,96 @@ class FileABCSource(TriggerSource):
         if not found:
             self.Pipeline.PubSub.publish("bspump.file_source.no_files!")
             return
-        self._is_in_cycle = True
-        pending: list[InputFile] = []
+        self._is_cycle_unfinished = True
+        at_rest: list[Candidate] = []
+        fresh: list[Candidate] = []
         for candidate in found:
+            (fresh if self._is_fresh(candidate) else at_rest).append(candidate)
+        pending = await self._read_files(at_rest)
+        if pending or fresh:
+            # Most of them only wait to be left alone for long enough.
+            await asyncio.sleep(self._settle)
+            pending += await self._read_files(await self._in_thread(self._not_written_to_blocking, fresh))
+        for file in pending:
+            await self._read_file(file, is_last_try=True)
+        self._is_cycle_unfinished = False
+
+    async def _read_files(self, candidates: list[Candidate]) -> list[InputFile]:
+        """Read files. Returns those that are to be visited again in this cycle."""
+        pending: list[InputFile] = []
+        for candidate in candidates:
             await self.Pipeline.ready()
             file = await self._take(candidate)
             if file is not None and await self._read_file(file) is Outcome.PENDING:
                 pending.append(file)
-        if pending:
-            # Most of them only wait to be left alone for long enough.
-            await asyncio.sleep(self._settle)
-        for file in pending:
-            await self._read_file(file, is_last_try=True)
-        self._is_in_cycle = False
+        return pending
+
+    def _is_fresh(self, candidate: Candidate) -> bool:
+        """Tell whether a file may be written to by its name again, and so must not be renamed yet."""
+        status = candidate.status
+        # Renaming a file changes the second of the two times only.
+        is_put_in_place = status.st_ctime_ns > status.st_mtime_ns
+        is_settled = abs(time.time() - status.st_mtime) >= self._settle
+        return not (self.post == "noop" or candidate.is_orphan or is_put_in_place or is_settled)
+
+    def _not_written_to_blocking(self, candidates: list[Candidate]) -> list[Candidate]:
+        """Return the files that nobody has written to since they were found."""
+        settled: list[Candidate] = []
+        written: list[Candidate] = []
+        for candidate in candidates:
+            (written if candidate.was_written_to() else settled).append(candidate)
+        if self._is_job and written:
+            message = "%r leaves %d file(s) to the next run, since somebody is writing to them, such as '%s'"
+            self.Pipeline.L.warning(message, self, len(written), written[0].path)
+        return settled
+
+    @property
+    def _is_job(self) -> bool:
+        return any(isinstance(trigger, RunOnceTrigger) for trigger in self.Triggers)
 
     async def _find(self) -> list[Candidate]:
         found = await self._in_thread(self._scan_blocking)
         for name, value in found.counts.items():
             self._gauge.set(name, value)
         self._complain_about_paths(found)
+        if self._left_out and self._is_first_look:
+            message = "%r leaves out %d file(s) that failed in an earlier run and have not changed since, such as '%s'"
+            self.Pipeline.L.warning(message, self, len(self._left_out), self._left_out[0])
+        self._is_first_look = False
         self._seen.update(candidate.path for candidate in found.candidates if candidate.path in self._paths)
         return found.candidates
 
     def _scan_blocking(self) -> Scan:
         self._store.load_others()
         found = scan(self._paths, self._include, self._exclude, self._order)
+        self._left_out = []
         found.candidates = [candidate for candidate in found.candidates if self._is_to_be_read(candidate)]
         return found
 
     def _is_to_be_read(self, candidate: Candidate) -> bool:
         path, status = candidate.path, candidate.status
-        if path in self._progress.held:
+        held = self._progress.held.get(candidate.key)
+        if held is not None and (self.post != "noop" or os.path.samestat(held.status, status)):
             return False
         if self._refused.get(path) == _signature(status):
             return False
-        entry = self._store.entries.get(path)
+        entry = self._store.entries.get(candidate.key)
         if entry is None or candidate.is_orphan:
             return True
         if entry.state == "finished" and self._reread != "always":
             return not entry.is_unchanged(status)
-        return entry.state != "failed" or not entry.is_unchanged(status, and_permissions=True)
+        if entry.state != "failed" or not entry.is_unchanged(status, and_permissions=True):
+            return True
+        self._left_out.append(path)
+        return False
 
     def _complain_about_paths(self, found: Scan) -> None:
-        problems = {path: "there is no such regular file" for path in found.nothing_at if path not in self._seen}
+        # Files that match a pattern may come later, but not for a job.
+        problems = {
+            path: "no file matches it" if glob.has_magic(path) else "there is no such regular file"
+            for path in found.nothing_at
+            if path not in self._seen and (self._is_job or not glob.has_magic(path))
+        }
         problems |= {
             path: f"is a directory; to read the files in it, write '{path.rstrip('/')}/*'" for path in found.directories
         }
@@ -250,6 +311,7 @@ class FileABCSource(TriggerSource):
 
     async def refuse(self, candidate: Candidate, error: FileError) -> None:
         """Set a file aside that cannot be opened; or leave it alone, if that has to be."""
+        self._note_failure()
         path = candidate.path
         is_set_aside = self.post != "noop" and await self._in_thread(
             lambda: set_aside(path, is_orphan=candidate.is_orphan)
@@ -262,6 +324,10 @@ class FileABCSource(TriggerSource):
         fate = f"becomes '{path}{FAILED}'" if is_failed else "is left alone until it changes"
         return f"it {fate}, the others go on"
 
+    def _note_failure(self) -> None:
+        if self._is_job:
+            self.App.set_exit_code(1)
+
     def _take_blocking(self, candidate: Candidate) -> InputFile | None:
         codec = codec_of(candidate.path, self._compression)
         file = InputFile.take(candidate.path, codec, is_orphan=candidate.is_orphan, rename=self.post != "noop")
@@ -269,7 +335,7 @@ class FileABCSource(TriggerSource):
             return None
         self._progress.hold(file)
         if self._resumes:
-            entries = [entry for entry in self._store.of_all_slots(file.path) if entry.is_of(file.fd)]
+            entries = [entry for entry in self._store.of_all_slots(file.key) if entry.is_of(file.fd)]
             usable = [entry for entry in entries if not self._is_outdated(entry.state, entry.size, file)]
             file.place = max((entry.place for entry in usable), default=Place())
         return file
@@ -318,6 +384,8 @@ class FileABCSource(TriggerSource):
         return Outcome.UNFINISHED if file.has_writer else Outcome.FINISHED
 
     def _open_blocking(self, file: InputFile) -> BinaryIO | TextIO:
+        if file.end is not None and not file.end.is_of(file.fd):
+            file.place = Place()  # it was rewritten while its last line was waited for
         content = file.content()
         if "b" in self.mode or self._resumes:
             return content
@@ -332,6 +400,7 @@ class FileABCSource(TriggerSource):
             if not settled:
                 file.is_waiting = True
                 return Outcome.PENDING
+        self._note_failure()
         reason = str(error) if isinstance(error, FileError) else f"cannot be read: {type(error).__name__}: {error}"
         line = f" (after line {file.place.line})" if file.place.line else ""
         fate = self._fate(file.path, is_failed=self.post != "noop")
@@ -347,6 +416,8 @@ class FileABCSource(TriggerSource):
             try:
                 await self._in_thread(self._progress.commit_blocking, position)
             except OSError as error:
+                if error.errno == errno.EBADF:
+                    raise  # no time will mend that
                 if pause == _SHORTEST_RETRY:
                     self.Pipeline.L.error("%r cannot commit its position and tries again until it can: %s", self, error)
                 await asyncio.sleep(pause)
@@ -363,9 +434,14 @@ class FileABCSource(TriggerSource):
 
     def rest_get(self) -> dict[str, Any]:
         """Return the description of the source for the REST interface, with the place that it has come to."""
+        description = super().rest_get()
         position: FilePosition | None = self.position
-        place = {"File": position.filename, "Line": position.line} if position is not None else {}
-        return {**super().rest_get(), **place}
+        if position is not None:
+            description |= {"File": position.filename, "Line": position.line}
+        committed: FilePosition | None = self.committed_position
+        if committed is not None:
+            description |= {"CommittedFile": committed.filename, "CommittedLine": committed.line}
+        return description
 
     async def open(self) -> None:
         """Load what an earlier run has committed.
@@ -373,6 +449,7 @@ class FileABCSource(TriggerSource):
         Raises:
             ConfigurationError: the folder for the position file cannot be used.
         """
+        self._is_first_look = True
         if not self._paths:
             self.Pipeline.L.warning("%r has nothing to read, since its option 'path' is empty", self)
         try:
@@ -380,7 +457,7 @@ class FileABCSource(TriggerSource):
         except OSError as error:
             folder, reason = self._store.path.parent, error.strerror or error
             raise ConfigurationError(
-                f"[{self._section}] position_dir: '{folder}' cannot be used for the position file: {reason}"
+                f"[{self.section}] position_dir: '{folder}' cannot be used for the position file: {reason}"
             ) from error
 
     @property
@@ -390,7 +467,7 @@ class FileABCSource(TriggerSource):
     def _open_store_blocking(self) -> None:
         self._store.open()
         if self._prunes_at_start:
-            self._progress.prune_blocking(finished_too=False)
+            self._progress.prune_blocking(self._paths, finished_too=False)
 
     async def close(self) -> None:
         """Give the files that are not finished back their names."""
@@ -403,15 +480,15 @@ class FileABCSource(TriggerSource):
             self._thread = None
 
     def _close_blocking(self) -> None:
-        is_complete = not self._is_in_cycle and not self._progress.held
+        is_complete = not self._is_cycle_unfinished and not self._progress.held
         self._progress.release_blocking()
         if is_complete and self._is_reread_by_next_run():
-            self._progress.prune_blocking(finished_too=True)
+            self._progress.prune_blocking(self._paths, finished_too=True)
         self._store.close()
 
     def _is_reread_by_next_run(self) -> bool:
         if self._reread == "auto":
-            return any(isinstance(trigger, RunOnceTrigger) for trigger in self.Triggers)
+            return self._is_job
         return self._reread == "run"
 
 

@@ -36,7 +36,11 @@ class WholeFileSource(FileABCSource):
 
 
 class FileBlockSource(WholeFileSource):
-    """Makes an event of the whole content of each file: ``bytes`` with ``mode = rb``, ``str`` with ``mode = r``."""
+    """Makes an event of the whole content of each file: ``bytes`` with ``mode = rb``, ``str`` with ``mode = r``.
+
+    Options: those of `FileABCSource` (path, include, exclude, mode, encoding, compression, post, move_destination,
+    reread, order, settle, position_dir …).
+    """
 
     def load(self, data: bytes) -> Event:
         """Return the content."""

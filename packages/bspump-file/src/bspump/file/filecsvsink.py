@@ -32,6 +32,9 @@ class FileCSVSink(AppendingSink):
 
     The context key ``path`` overrides the option ``path``.
 
+    Further options: those of `AppendingSink` (path, append, compression, encoding, rotate_size, rotate_every,
+    buffer_size, buffer_limit, flush_interval, max_open_files).
+
     Options:
         dialect, delimiter, doublequote, escapechar, lineterminator, quotechar, quoting, skipinitialspace, strict: the
             format, as for `FileCSVSource`.
@@ -98,7 +101,7 @@ class FileCSVSink(AppendingSink):
 
     def _existing_header(self, path: str) -> list[str] | None:
         """Return the first row of a file that is there already. One small read, once per file."""
-        if not Path(path).is_file() or (not self._append and path not in self._begun):
+        if not Path(path).is_file() or (not self._append and os.path.realpath(path) not in self._begun):
             return None
         try:
             with open_decompressed(io.FileIO(path), codec_of(path, self._compression)) as file:

@@ -32,6 +32,9 @@ class FileCSVSource(LineBasedSource):
     A row that is no valid CSV is reported with its line number as a failed event (see ``on_error`` of the pipeline),
     and the others go on.
 
+    Further options: those of `LineBasedSource` (tail, tail_from, poll_interval, line_limit) and of `FileABCSource`
+    (path, include, exclude, mode, encoding, compression, post, move_destination, reread, order, settle …).
+
     Args:
         fieldnames: the keys, if the files have no header.
 
@@ -51,6 +54,8 @@ class FileCSVSource(LineBasedSource):
         **DEFAULTS,
     }
     _decodes = True
+    # The dictionaries of a block should stay in the cache of a core.
+    _block = 1 << 16
 
     def __init__(
         self,

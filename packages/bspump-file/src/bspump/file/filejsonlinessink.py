@@ -23,6 +23,9 @@ class FileJSONLinesSink(AppendingSink):
     ``bytes`` are written as text, in which ``\xff`` stands for a byte that is no UTF-8; sets as lists; keys as
     strings.
 
+    Further options: those of `AppendingSink` (path, append, compression, encoding, rotate_size, rotate_every,
+    buffer_size, buffer_limit, flush_interval, max_open_files).
+
     Options:
         unknown: what to do about an object that JSON has nothing for: ``refuse`` the event (see ``on_error`` of the
             pipeline), or write its ``repr``.

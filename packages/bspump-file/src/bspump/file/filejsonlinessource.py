@@ -18,6 +18,10 @@ class FileJSONLinesSource(LineBasedSource):
 
     A line that is no JSON, or the value null, is reported with its line number as a failed event (see ``on_error`` of
     the pipeline), and the others go on.
+
+    Options: those of `LineBasedSource` (tail, tail_from, poll_interval, line_limit) and of `FileABCSource` (path,
+    include, exclude, mode, newline, encoding, compression, post, move_destination, reread, order, settle,
+    position_dir …).
     """
 
     _decodes = True

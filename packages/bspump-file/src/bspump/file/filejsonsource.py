@@ -10,7 +10,11 @@ from .fileblocksource import WholeFileSource
 
 
 class FileJSONSource(WholeFileSource):
-    """Makes an event of the JSON value that each file holds. Reading and parsing happen in a thread."""
+    """Makes an event of the JSON value that each file holds. Reading and parsing happen in a thread.
+
+    Options: those of `FileABCSource` (path, include, exclude, encoding, compression, post, move_destination, reread,
+    order, settle, position_dir …).
+    """
 
     def load(self, data: bytes) -> Event:
         """Parse the content of a file."""

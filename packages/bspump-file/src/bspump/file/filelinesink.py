@@ -10,7 +10,11 @@ from ._file_sink import AppendingSink
 
 
 class FileLineSink(AppendingSink):
-    """Writes each event, ``bytes`` or ``str``, as a line; a newline is added where it is missing."""
+    """Writes each event, ``bytes`` or ``str``, as a line; a newline is added where it is missing.
+
+    Options: those of `AppendingSink` (path, append, compression, encoding, rotate_size, rotate_every, buffer_size,
+    buffer_limit, flush_interval, max_open_files).
+    """
 
     @property
     def _newline(self) -> bytes:

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 
 class FileLineSource(LineBasedSource):
-    """Makes an event of each line, with its newline: ``bytes`` with ``mode = rb``, ``str`` with ``mode = r``."""
+    """Makes an event of each line, with its newline: ``bytes`` with ``mode = rb``, ``str`` with ``mode = r``.
+
+    Options: those of `LineBasedSource` (tail, tail_from, poll_interval, line_limit) and of `FileABCSource` (path,
+    include, exclude, mode, newline, encoding, compression, post, move_destination, reread, order, settle,
+    position_dir …).
+    """
 
     def make_parser(self, reader: LineReader) -> LineParser:
         """Return the parser of a new file."""
@@ -27,6 +32,10 @@ class FileMultiLineSource(LineBasedSource):
     """Joins lines into events: each line that begins with the separator begins a new event.
 
     The events keep all their newlines. Lines in front of the first separator are an event of their own.
+
+    Options: those of `LineBasedSource` (tail, tail_from, poll_interval, line_limit) and of `FileABCSource` (path,
+    include, exclude, mode, newline, encoding, compression, post, move_destination, reread, order, settle,
+    position_dir …).
 
     Args:
         separator: what the first line of each event begins with.
