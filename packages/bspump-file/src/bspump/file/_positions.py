@@ -2,7 +2,8 @@
 
 Each source has one small JSON file, written anew at every commit: into a temporary file, which then takes its place.
 Several processes may run the same source over the same folder; each takes a slot, which is a file of its own, and
-looks into those of the others when it takes over a file from a process that was killed.
+looks into those of the others when it takes over a file. What a process has left that was killed is taken over by the
+next one that looks.
 """
 
 from __future__ import annotations
@@ -149,25 +150,36 @@ class PositionStore:
         while not self._take(slot):
             slot += 1
         self.entries = _load(self.path)
+        self.load_others()
 
     def _take(self, slot: int) -> bool:
         self.path = self._directory / (f"{self._name}.json" if slot == 1 else f"{self._name}.{slot}.json")
-        fd = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(fd)
-            return False
-        except OSError as error:
-            os.close(fd)
-            raise OSError(error.errno, f"cannot be locked ({error.strerror})", str(self._directory)) from error
-        self._lock_fd = fd
-        return True
+        self._lock_fd = _lock(self.path)
+        return self._lock_fd is not None
 
     def load_others(self) -> None:
-        """Load what was saved in the other slots, by processes that run now or have run before."""
-        paths = (self._directory / f"{self._name}.json", *self._directory.glob(f"{self._name}.*.json"))
-        self._others = [_load(path) for path in paths if path != self.path]
+        """Load what other processes have saved; what those have left that have ended becomes our own."""
+        self._others = []
+        for path in (self._directory / f"{self._name}.json", *self._directory.glob(f"{self._name}.*.json")):
+            if path == self.path or not path.exists():
+                continue
+            lock_fd = _lock(path)
+            if lock_fd is None:
+                self._others.append(_load(path))
+                continue
+            try:
+                self._take_over(path)
+            finally:
+                os.close(lock_fd)
+
+    def _take_over(self, path: Path) -> None:
+        for key, entry in _load(path).items():
+            own = self.entries.get(key)
+            if own is None or (own.inode == entry.inode and own.place < entry.place):
+                self.entries[key] = entry
+        self.save()
+        # Otherwise a later run would find in it a place that is no longer true.
+        path.unlink(missing_ok=True)
 
     def of_all_slots(self, key: str) -> Iterator[Entry]:
         """Yield the entries of a file in all the slots."""
@@ -185,6 +197,20 @@ class PositionStore:
         if self._lock_fd is not None:
             os.close(self._lock_fd)
             self._lock_fd = None
+
+
+def _lock(path: Path) -> int | None:
+    """Lock the slot of a position file. Returns what to close to give it up; None if another process has it."""
+    fd = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        return None
+    except OSError as error:
+        os.close(fd)
+        raise OSError(error.errno, f"cannot be locked ({error.strerror})", str(path.parent)) from error
+    return fd
 
 
 def _load(path: Path) -> dict[str, Entry]:

@@ -144,7 +144,7 @@ class FileABCSource(TriggerSource):
             self._order = options.choice("order", ("name", "time"))
             self._settle = options.seconds("settle")
             directory = options.text("position_dir") or Path(asab.Config["general"]["var_dir"]) / "positions"
-        name = ".".join(urllib.parse.quote(part, safe="") for part in (pipeline.Id, self.Id))
+        name = ".".join(_quoted(part) for part in (pipeline.Id, self.Id))
         self._store = PositionStore(Path(directory), name)
         self._progress = Progress(self._store, self.post, self._move_destination)
         self._thread: concurrent.futures.ThreadPoolExecutor | None = None
@@ -494,6 +494,11 @@ class FileABCSource(TriggerSource):
 
 def _split(paths: str) -> list[str]:
     return [path for path in (part.strip() for part in paths.replace("\n", os.pathsep).split(os.pathsep)) if path]
+
+
+def _quoted(identifier: str) -> str:
+    """Return an identifier as it may be a part of a file name between dots."""
+    return urllib.parse.quote(identifier, safe="").replace(".", "%2E")
 
 
 def _signature(status: os.stat_result) -> tuple[int, ...]:

@@ -65,6 +65,7 @@ class FileBlockSink(BufferedSink):
                 if name not in _FLAGS:
                     options.refuse("flags", f"is no list of {' and '.join(_FLAGS)}, separated by commas")
                 self._flags |= _FLAGS.get(name, 0)
+        self._only_new = self._flags == os.O_CREAT | os.O_EXCL
         self._cannot_write: tuple[float, str] | None = None
 
     def get_file_name(self, context: Context, event: Event) -> str:
@@ -101,7 +102,7 @@ class FileBlockSink(BufferedSink):
         is_there = target.exists()
         if not is_there and not self._flags & os.O_CREAT:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
-        if is_there and self._flags & os.O_EXCL and self._flags & os.O_CREAT:
+        if is_there and self._only_new:
             self._expect_content(target, data)
         elif "a" in self._mode or (is_there and not target.is_file()):
             self._write_in_place(target, data)
@@ -130,7 +131,7 @@ class FileBlockSink(BufferedSink):
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            if self._flags & os.O_EXCL:
+            if self._only_new:
                 _rename_to_new(temporary, target)
             else:
                 temporary.replace(target)
