@@ -35,7 +35,9 @@ class LostWritesError(BSPumpError):
 
     def __init__(self, path: str, error: OSError) -> None:
         reason = error.strerror or error
-        super().__init__(f"'{path}' could not be made durable ({reason}); what was written since then has to come again")
+        super().__init__(
+            f"'{path}' could not be made durable ({reason}); what was written since then has to come again"
+        )
 
 
 def name_problem(path: str) -> str | None:

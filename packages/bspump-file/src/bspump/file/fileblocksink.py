@@ -37,7 +37,8 @@ class FileBlockSink(BufferedSink):
         mode: ``wb`` to replace the content of an existing file, ``ab`` to append to it; ``w`` and ``a`` for events
             that are ``str``.
         flags: ``O_CREAT`` to create a missing file; with ``O_CREAT,O_EXCL`` an event whose file exists already is a
-            failed event (see ``on_error`` of the pipeline), unless it has that very content: then the event has come again.
+            failed event (see ``on_error`` of the pipeline), unless it has that very content, so that the event has come
+            again.
         encoding: the encoding of events that are ``str``.
     """
 
