@@ -146,7 +146,7 @@ def compare(plan: Plan) -> list[Row]:
     with flights_file(count) as (flights, output):
         measured = alternate(
             ("pipeline", "by_line", "by_block"),
-            2 * plan.runs,
+            3 * plan.runs,
             lambda side: measure_durable(__name__, side, flights, output),
         )
     ours, by_line, by_block = (measured.rates(side, count) for side in ("pipeline", "by_line", "by_block"))

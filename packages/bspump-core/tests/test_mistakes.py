@@ -198,6 +198,21 @@ def test_a_web_server_that_cannot_listen_ends_the_application(tmp_path: Path) ->
     assert "its web server cannot listen" in ended.stderr
 
 
+def test_an_option_that_cannot_be_expanded_is_said_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "dollar.conf").write_text("[pipeline:Long]\non_error = a$b\n")
+    ended = _run(tmp_path, _JOB.format(bad=-1), "-c", "dollar.conf")
+    assert ended.returncode == 1
+    assert "error: [pipeline:Long] cannot be read" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_the_command_line_comes_before_the_configuration_file(tmp_path: Path) -> None:
+    (tmp_path / "web.conf").write_text("[web]\nlisten = 127.0.0.1:1\n")
+    ended = _run(tmp_path, _JOB.format(bad=-1), "-c", "web.conf", "-w", "banana", "-l", "pump.log")
+    assert "error: [web] listen: 'banana' is no address and port" in ended.stderr
+    assert (tmp_path / "pump.log").exists()
+
+
 def test_a_broken_configuration_file_is_said_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "broken.conf").write_text("[pipeline:A]\nx = 1\n[pipeline:A]\nx = 2\n")
     ended = _run(tmp_path, _JOB.format(bad=-1), "-c", "broken.conf")

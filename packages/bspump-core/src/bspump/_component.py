@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import contextlib
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import asab
 
 from ._asab import find_pump_service
 from ._options import Options
+from .errors import ConfigurationError
 
 if TYPE_CHECKING:
     import asyncio
@@ -35,7 +37,10 @@ class Component(asab.Configurable):
         self.Loop: asyncio.AbstractEventLoop = app.Loop
         self.Id: str = id if id is not None else self.__class__.__name__
         self.section = section
-        super().__init__(config_section_name=section, config=dict(config) if config is not None else None)
+        try:
+            super().__init__(config_section_name=section, config=dict(config) if config is not None else None)
+        except configparser.Error as error:
+            raise ConfigurationError(f"[{section}] cannot be read: {error}") from None
 
     def time(self) -> float:
         """Return the wall-clock time of the application, in seconds since the epoch."""

@@ -14,6 +14,7 @@ import sys
 import types
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import asab
@@ -67,7 +68,7 @@ class BSPumpApplication(asab.Application):
         self.PumpService = BSPumpService(self)
         self.WebContainer: Any = None
         self.WebService: Any = None
-        listen = asab.Config.get("web", "listen", fallback="") or web_listen
+        listen = self.Args.web_api or asab.Config.get("web", "listen", fallback="") or web_listen
         if listen:
             self._start_web(listen)
         self.PubSub.subscribe("Application.run!", self._on_run)
@@ -106,6 +107,10 @@ class BSPumpApplication(asab.Application):
     def parse_arguments(self, args: Sequence[str] | None = None) -> argparse.Namespace:
         """Parse the command line, the arguments of the process if `args` is None."""
         arguments: argparse.Namespace = super().parse_arguments(args=args)
+        if arguments.log_file:
+            # asab creates the folder of the file, and knows none of a bare name.
+            defaults: dict[str, Any] = asab.Config._default_values
+            defaults["logging:file"]["path"] = str(Path(arguments.log_file).absolute())
         return arguments
 
     async def main(self) -> None:
