@@ -7,7 +7,7 @@ VENV := $(CURDIR)/.venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.synced
 UV_VERSION := $(shell sed -n 's/^ *"uv==\([0-9.]*\)".*/\1/p' pyproject.toml)
-UV := UV_PROJECT_ENVIRONMENT='$(VENV)' UV_PYTHON='$(BIN)/python' UV_PYTHON_DOWNLOADS=never '$(BIN)/uv'
+UV := UV_PROJECT_ENVIRONMENT='$(VENV)' UV_PYTHON='$(BIN)/python' UV_PYTHON_DOWNLOADS=never UV_SYSTEM_CERTS=true '$(BIN)/uv'
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -42,7 +42,7 @@ class ToC(bspump.common.RouterSink):
 
 class A(bspump.Pipeline):
     def __init__(self, app: bspump.BSPumpApplication, id: str, folder: Path) -> None:
-        super().__init__(app, id, config={"async_concurency_limit": 200})
+        super().__init__(app, id, config={"async_concurency_limit": 80})
         self.build(
             bspump.file.FileLineSource(
                 app,

@@ -273,6 +273,8 @@ class Follower:
 
     async def _let_go(self, followed: Followed) -> None:
         self._files.remove(followed)
+        # Who wrote it may begin the next one right now, and nobody looks at the path of this one any more.
+        self._next_scan = 0.0
         if followed.other_key and followed.is_over:
             # It matches under its new name too, and is not to be read once more.
             await self._source._in_thread(self._source._progress.rekey, followed.file, followed.other_key)
