@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from ..pipeline import Pipeline
 
 
-class _Encoded(Processor):
-    """Has a text encoding.
+class EncodedProcessor(Processor):
+    """The base of processors that have a text encoding.
 
     Attributes:
         Encoding: its name.
@@ -38,7 +38,7 @@ class _Encoded(Processor):
             self.Encoding = options.text_encoding("encoding")
 
 
-class StringToBytesParser(_Encoded):
+class StringToBytesParser(EncodedProcessor):
     """Encodes text.
 
     Options:
@@ -60,7 +60,7 @@ class StringToBytesParser(_Encoded):
         return contexts, [str.encode(event, encoding) for event in events]
 
 
-class BytesToStringParser(_Encoded):
+class BytesToStringParser(EncodedProcessor):
     """Decodes bytes.
 
     Options:

@@ -18,6 +18,7 @@ from .._types import Context, Event
 from ..abc.processor import Processor
 from ..errors import ProcessingError
 from ._expect import wrong_type
+from .bytes import EncodedProcessor
 
 if TYPE_CHECKING:
     from ..pipeline import Pipeline
@@ -111,16 +112,12 @@ class StdDictToJsonParser(Processor):
         return json.dumps(event)
 
 
-class DictToJsonBytesParser(Processor):
+class DictToJsonBytesParser(EncodedProcessor):
     """Serialises an event into compact JSON as bytes. NaN and infinities, which JSON does not have, become null.
 
     Options:
         encoding: the text encoding of the bytes.
     """
-
-    ConfigDefaults: dict[str, Any] = {
-        "encoding": "utf-8",
-    }
 
     def __init__(
         self,
@@ -130,9 +127,7 @@ class DictToJsonBytesParser(Processor):
         config: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(app, pipeline, id=id, config=config)
-        with self.options() as options:
-            self._encoding = options.text_encoding("encoding")
-        self._is_utf8 = codecs.lookup(self._encoding).name == "utf-8"
+        self._is_utf8 = codecs.lookup(self.Encoding).name == "utf-8"
 
     def process(self, context: Context, event: Event) -> bytes:
         """Serialise one event."""
@@ -143,9 +138,9 @@ class DictToJsonBytesParser(Processor):
                 pass  # keys that are no strings, integers beyond 64 bits
         text = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
         try:
-            return text.encode(self._encoding)
+            return text.encode(self.Encoding)
         except UnicodeEncodeError:  # characters that the encoding does not have: JSON escapes them
-            return json.dumps(event, separators=(",", ":")).encode(self._encoding)
+            return json.dumps(event, separators=(",", ":")).encode(self.Encoding)
 
     def process_batch(self, contexts: list[Context], events: list[Event]) -> tuple[list[Context], list[Event]]:
         """Serialise a batch."""
