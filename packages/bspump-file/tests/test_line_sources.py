@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import bz2
+import errno
 import gzip
 import itertools
 import lzma
@@ -43,6 +44,26 @@ def test_lines_across_blocks_are_whole(read_files: ReadFiles, tmp_path: Path) ->
     sink = read_files(FileLineSource, tmp_path / "a.txt")
     assert sink.events == lines
     assert [context["line"] for context in sink.contexts] == list(range(1, 2001))
+
+
+@pytest.mark.parametrize("problem", [errno.EAGAIN, errno.EOPNOTSUPP])
+def test_what_the_system_does_not_have_in_memory_is_waited_for(
+    read_files: ReadFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: int
+) -> None:
+    lines = [b"%d " % number + b"x" * (number % 500) + b"\n" for number in range(5000)]
+    (tmp_path / "a.txt").write_bytes(b"".join(lines))
+    really_read = os.preadv
+    tries = itertools.count()
+
+    def read(fd: int, buffers: list[bytearray], offset: int, flags: int) -> int:
+        if next(tries) % 3 == 0:
+            raise OSError(problem, os.strerror(problem))
+        return really_read(fd, [memoryview(buffers[0])[:10_000]], offset, flags)
+
+    monkeypatch.setattr(os, "preadv", read)
+    sink = read_files(FileLineSource, tmp_path / "a.txt")
+    assert sink.events == lines
+    assert [context["line"] for context in sink.contexts] == list(range(1, 5001))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "cp1250", "utf-16", "utf-16-be", "utf-32", "cp500"])

@@ -57,13 +57,13 @@ def test_a_sink_waits_until_nobody_else_has_its_file(
 def test_two_sinks_of_one_process_take_turns(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     first, second = output(path), output(path, truncate=True)
-    first.write(b"", b"one\n")
+    first.write(b"", [b"one\n"])
     with pytest.raises(BusyFileError):
-        second.write(b"", b"two\n")
-    first.write(b"", b"three\n")
+        second.write(b"", [b"two\n"])
+    first.write(b"", [b"three\n"])
     assert path.read_bytes() == b"one\nthree\n"
     first.rotate()
-    second.write(b"", b"two\n")
+    second.write(b"", [b"two\n"])
     second.close()
     assert path.read_bytes() == b"two\n"
     assert [rotated.read_bytes() for rotated in tmp_path.glob("a-*")] == [b"one\nthree\n"]
@@ -72,20 +72,19 @@ def test_two_sinks_of_one_process_take_turns(tmp_path: Path) -> None:
 def test_what_others_wrote_during_a_write_that_failed_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.txt"
     file = output(path)
-    file.write(b"", b"one\n")
-    really_write = os.write
+    file.write(b"", [b"one\n"])
 
-    def fail_half_way(fd: int, data: bytes) -> int:
-        really_write(fd, data[:2])
+    def fail_half_way(fd: int, parts: list[bytes]) -> int:
+        os.write(fd, parts[0][:2])
         with path.open("ab") as other:  # one that knows no locks
             other.write(b"theirs\n")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(os, "write", fail_half_way)
+    monkeypatch.setattr(os, "writev", fail_half_way)
     with pytest.raises(OSError, match="No space"):
-        file.write(b"", b"two\n")
+        file.write(b"", [b"two\n"])
     monkeypatch.undo()
-    file.write(b"", b"two\n")
+    file.write(b"", [b"two\n"])
     file.close()
     assert path.read_bytes() == b"one\ntwtheirs\ntwo\n"
 
@@ -127,9 +126,9 @@ def test_two_names_of_one_file_are_no_two_writers(pump: PumpRunner, tmp_path: Pa
 def test_a_header_is_written_again_when_somebody_has_emptied_the_file(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     file = output(path)
-    file.write(b"a,b\n", b"1,2\n")
+    file.write(b"a,b\n", [b"1,2\n"])
     path.write_bytes(b"")
-    file.write(b"a,b\n", b"3,4\n")
+    file.write(b"a,b\n", [b"3,4\n"])
     file.close()
     assert path.read_bytes() == b"a,b\n3,4\n"
 
@@ -195,3 +194,12 @@ def test_a_block_sink_shows_why_it_cannot_write(pump: PumpRunner) -> None:
         assert "No space left on device ('/dev/full')" in blocks.sink.rest_get()["LastError"]
 
     pump.run(scenario, blocks)
+
+
+def test_a_short_write_goes_on_behind_what_was_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.txt"
+    file = output(path)
+    monkeypatch.setattr(os, "writev", lambda fd, parts: os.write(fd, b"".join(parts)[:5]))
+    file.write(b"", [b"one\n", b"", b"two\nthree\n", b"four\n"])
+    file.close()
+    assert path.read_bytes() == b"one\ntwo\nthree\nfour\n"

@@ -89,7 +89,9 @@ class Feeder:
                 await self._yield()
             if not pipeline._may_enter(source):
                 await pipeline._wait_for_entry(source)
-            size = self._chunk
+            # Chunks of the same size rather than a small one at the end
+            parts = -(-(total - start) // self._chunk)
+            size = -(-(total - start) // parts)
             chunk = events[start : start + size]
             if not isinstance(chunk, list):
                 chunk = list(chunk)
@@ -157,7 +159,7 @@ class Feeder:
 
     def _adapt(self, events: int, seconds: float) -> None:
         limit = min(LARGEST_CHUNK, self._pipeline._futures.high_water_mark)
-        if events < self._chunk and seconds < _CHUNK_SECONDS:
+        if 2 * events < self._chunk and seconds < _CHUNK_SECONDS:
             return
         wanted = int(events * _CHUNK_SECONDS / max(seconds, 1e-6))
         # A chunk may have taken long for other reasons than its events, so it shrinks no faster than it grows.

@@ -64,10 +64,16 @@ def parse_json(event: str | bytes) -> Any:
 def parse_json_batch(events: list[Event]) -> list[Any] | None:
     """Parse JSON texts, all ``str`` or all ``bytes``, at once. None: they have to be parsed one by one."""
     try:
-        if isinstance(events[0], str):
-            joined = f"[{_SEPARATOR_STR.join(events)}]".encode()
+        # The brackets go to the first and the last text, since adding them to the whole would copy it.
+        texts = events.copy()
+        if isinstance(texts[0], str):
+            texts[0] = "[" + texts[0]
+            texts[-1] += "]"
+            joined = _SEPARATOR_STR.join(texts).encode()
         else:
-            joined = b"[" + _SEPARATOR_BYTES.join(events) + b"]"
+            texts[0] = b"[" + texts[0]
+            texts[-1] += b"]"
+            joined = _SEPARATOR_BYTES.join(texts)
         if _may_have_long_number(joined):
             return None
         values: list[Any] = orjson.loads(joined)

@@ -158,6 +158,7 @@ class LineBasedSource(FileABCSource):
         with file_errors():
             reader = await self._in_thread(self.make_reader, visit.file, content)
         read_end = once(lambda: self._end_blocking(visit.file, reader))
+        await self._emit_prompt(visit, reader)
         await self.emit_all(visit, lambda: reader.read() or read_end())
         visit.file.place = reader.place
 
@@ -176,6 +177,15 @@ class LineBasedSource(FileABCSource):
             batch = reader.flush(with_remainder=True) if not file.is_waiting else None
         file.end = Entry.of(file.fd, reader.place, compressed=file.codec is not None)
         return batch
+
+    async def _emit_prompt(self, visit: Visit, reader: BatchReader) -> None:
+        """Hand on what is in the memory of the system, without the cost of going to the thread and back."""
+        while reader.is_prompt:
+            with file_errors():
+                batch = reader.read_promptly() or await self._in_thread(reader.read)
+            if batch is None:
+                break
+            await self._emit(visit, batch)
 
     async def emit_all(self, visit: Visit, produce: Callable[[], Batch | None]) -> None:
         """Hand on batch after batch; the next one is produced in the thread meanwhile."""
@@ -201,6 +211,7 @@ class LineBasedSource(FileABCSource):
             visit.file.place = batch.place_behind_line(rejection.end)
             self.position = visit.position(visit.file.place)
             start = rejection.before
+            await asyncio.sleep(0)  # a file may have nothing else
         await self._emit_events(visit, batch, start, len(batch.events))
         if batch.failure is not None:
             raise batch.failure

@@ -63,12 +63,13 @@ class LineParser(Protocol):
 class Batch:
     """Events together with the places in the file behind each of them."""
 
-    def __init__(self, filename: str, start: Place, lines: list[bytes], parsed: Parsed) -> None:
+    def __init__(self, filename: str, start: Place, end: Place, lines: list[bytes], parsed: Parsed) -> None:
         self.filename = filename
         self.events = parsed.events
         self.rejections = parsed.rejections
         self.failure = parsed.failure
         self.start = start
+        self._end = end
         self._lines = lines
         self._firsts = parsed.firsts
         self._ends = parsed.ends
@@ -90,6 +91,8 @@ class Batch:
 
     def place_behind_line(self, index: int) -> Place:
         """Return the place behind the first so many lines. Asked in ascending order, this adds up each line once."""
+        if index == self._end.line - self.start.line:
+            return self._end
         if index < self._counted:
             self._counted, self._offset = 0, self.start.offset
         self._offset += sum(map(len, self._lines[self._counted : index]))
@@ -122,13 +125,25 @@ class BatchReader:
 
     def read(self) -> Batch | None:
         """Return the next batch; None where the file, as it is now, has no more whole lines."""
+        return self._read(self._lines.read)
+
+    def read_promptly(self) -> Batch | None:
+        """Do as `read`, but without waiting for a disk; None also where that would be necessary."""
+        return self._read(self._lines.read_promptly)
+
+    def _read(self, read_lines: Callable[[], list[bytes] | None]) -> Batch | None:
         while True:
-            lines = self._lines.read()
+            lines = read_lines()
             if lines is None:
                 return None
             batch = self._parse([*self._waiting, *lines] if self._waiting else lines, is_end=False)
             if batch is not None:
                 return batch
+
+    @property
+    def is_prompt(self) -> bool:
+        """Whether `read_promptly` may have something."""
+        return self._lines.is_prompt
 
     def flush(self, *, with_remainder: bool) -> Batch | None:
         """Return what is left, perhaps together with a last line that has no newline."""
@@ -160,19 +175,16 @@ class BatchReader:
     def _parse(self, lines: list[bytes], *, is_end: bool) -> Batch | None:
         start = self.place
         parsed = self._parser.parse(lines, start.line + 1, is_end=is_end)
-        if parsed.consumed == len(lines) and not self._waiting:
-            size = sum(map(len, lines))
-        else:
-            size = sum(map(len, lines[: parsed.consumed]))
         self._waiting = lines[parsed.consumed :]
-        if sum(map(len, self._waiting)) > self._limit:
+        waiting = sum(map(len, self._waiting))
+        if waiting > self._limit:
             raise FileError(
                 f"the event that begins at line {start.line + parsed.consumed + 1} is longer than line_limit"
             )
-        self.place = Place(start.offset + size, start.line + parsed.consumed)
+        self.place = Place(self._lines.offset - waiting, start.line + parsed.consumed)
         if not parsed.events and not parsed.rejections and parsed.failure is None:
             return None
-        return Batch(self._filename, start, lines, parsed)
+        return Batch(self._filename, start, self.place, lines, parsed)
 
 
 class ParserMaker(Protocol):

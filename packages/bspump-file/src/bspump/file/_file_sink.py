@@ -230,12 +230,12 @@ class AppendingSink(Sink):
 
     async def _write(self, path: str, parts: list[bytes]) -> None:
         # Without rotation by size, fewer and larger writes.
-        pieces = parts if self._rotation.size else [b"".join(parts)]
+        pieces = [[part] for part in parts] if self._rotation.size else [parts]
         for piece in pieces:
             notice = await self._until_it_works(path, self._write_blocking, path, piece)
             if notice:
                 self.Pipeline.L.warning("%r: %s", self, notice)
-            self._count_written(len(piece))
+            self._count_written(sum(map(len, piece)))
 
     def _count_written(self, size: int) -> None:
         self._unwritten -= size
@@ -277,9 +277,9 @@ class AppendingSink(Sink):
             self._thread = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix=f"bspump {self.Id}")
         return await self.Loop.run_in_executor(self._thread, lambda: function(*arguments))
 
-    def _write_blocking(self, path: str, data: bytes) -> str:
+    def _write_blocking(self, path: str, parts: list[bytes]) -> str:
         self._is_synced = False
-        return self._output(path).write(self._mark + self._headers.get(path, b""), data)
+        return self._output(path).write(self._mark + self._headers.get(path, b""), parts)
 
     def _output(self, path: str) -> OutputFile:
         # The same file by another name would wait for its own lock.

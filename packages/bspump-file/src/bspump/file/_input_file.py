@@ -13,7 +13,7 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from bspump.errors import BSPumpError
 
@@ -67,6 +67,31 @@ class Outcome(enum.Enum):
     """It is visited again in this cycle, to see whether its last line is complete."""
     FORGOTTEN = enum.auto()
     """It was rotated away and followed to its end; nothing needs to be known of it any more."""
+
+
+class PromptFile(io.FileIO):
+    """A file of which can be read just what the system has in its memory, without waiting for a disk.
+
+    Attributes:
+        waits: whether reading may wait, as usual. If not, it raises `BlockingIOError` where it would have to.
+        can_be_prompt: False once it has turned out that the system has no such thing for this file.
+    """
+
+    waits = True
+    can_be_prompt = hasattr(os, "RWF_NOWAIT")
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Read into a buffer. Returns how many bytes, 0 at the end of the file."""
+        if self.waits:
+            return super().readinto(buffer) or 0
+        try:
+            # The offset -1 stands for the place that the file has come to, which moves on.
+            return os.preadv(self.fileno(), [buffer], -1, os.RWF_NOWAIT)
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            self.can_be_prompt = False
+            raise BlockingIOError(error.errno, "This file cannot be read without waiting") from error
 
 
 class InputFile:
@@ -163,7 +188,7 @@ class InputFile:
     def content(self) -> BinaryIO:
         """Return a file object that reads the content from its beginning. Closing it does not close the file."""
         os.lseek(self.fd, 0, os.SEEK_SET)
-        return open_decompressed(io.FileIO(self.fd, closefd=False), self.codec)
+        return open_decompressed(PromptFile(self.fd, closefd=False), self.codec)
 
     @property
     def rotated_key(self) -> str:

@@ -7,11 +7,16 @@ import io
 import os
 from typing import BinaryIO, NamedTuple
 
-from ._input_file import FileError
+from ._input_file import FileError, PromptFile
 from ._positions import Place
 
-# Each block is a job for the thread, so it should be large.
+# A block that is a job for the thread should be large; what is read at once should still be in the processor's cache
+# when it is used.
 BLOCK = 1 << 20
+PROMPT_BLOCK = 1 << 17
+_SMALLEST_BLOCK = 1 << 13
+# So many lines go through a pipeline in one piece.
+_LINES_AT_ONCE = 480
 _LONGEST_MARK = 4
 _COMPARED = 64
 
@@ -81,7 +86,10 @@ class LineReader:
 
     def __init__(self, content: BinaryIO, place: Place, form: Format) -> None:
         self._content = content
+        raw: object = getattr(content, "raw", None)
+        self._prompt = raw if isinstance(raw, PromptFile) and raw.can_be_prompt else None
         self._form = form
+        self._prompt_block = min(form.block, PROMPT_BLOCK)
         self._error: Exception | None = None
         self._last_bytes = b""
         self.consumed = 0
@@ -120,14 +128,46 @@ class LineReader:
             self._next = None
             if not data:
                 return None
-            data = self.remainder + data if self.remainder else data
-            lines = self.split(data)
+            lines = self._split_behind_remainder(data)
             self.remainder = b"" if not lines or lines[-1].endswith(self.newline) else lines.pop()
             if len(self.remainder) > self._form.line_limit:
                 raise FileError(f"line {self._line + len(lines) + 1} is longer than line_limit")
             if lines:
                 self._line += len(lines)
+                wanted = _LINES_AT_ONCE * len(data) // len(lines)
+                self._prompt_block = min(max(wanted, _SMALLEST_BLOCK), PROMPT_BLOCK, self._form.block)
                 return lines
+
+    def _split_behind_remainder(self, data: bytes) -> list[bytes]:
+        if not self.remainder:
+            return self.split(data)
+        if len(self.newline) > 1:  # a part of a newline may be in the remainder
+            return self.split(self.remainder + data)
+        lines = self.split(data)
+        lines[0] = self.remainder + lines[0]
+        return lines
+
+    @property
+    def offset(self) -> int:
+        """How many bytes are in front of the remainder."""
+        return self.consumed - len(self.remainder)
+
+    @property
+    def is_prompt(self) -> bool:
+        """Whether `read_promptly` may have something."""
+        return self._prompt is not None and self._prompt.can_be_prompt
+
+    def read_promptly(self) -> list[bytes] | None:
+        """Do as `read` where that takes no waiting; None also where it would."""
+        if self._prompt is None:
+            return None
+        self._prompt.waits = False
+        try:
+            return self.read()
+        except BlockingIOError:
+            return None
+        finally:
+            self._prompt.waits = True
 
     def split(self, data: bytes) -> list[bytes]:
         """Split bytes into lines that keep their newline; the last one may have none."""
@@ -144,10 +184,14 @@ class LineReader:
         if self._error is not None:
             raise self._error
         parts: list[bytes] = []
-        missing = self._form.block
+        missing = self._prompt_block if self.is_prompt else self._form.block
         while missing > 0:
             try:
                 part = self._read_some(missing)
+            except BlockingIOError:
+                if not parts:
+                    raise
+                break
             except (OSError, EOFError) as error:
                 if not parts:
                     raise

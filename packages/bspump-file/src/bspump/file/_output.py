@@ -10,7 +10,7 @@ import fcntl
 import os
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bspump.errors import BSPumpError
@@ -20,6 +20,7 @@ from ._positions import sync_directory
 
 _BACKWARDS = 1 << 16
 _LONGEST_NAME = 255
+_MOST_PARTS = 1024  # IOV_MAX of Linux
 _NAME_ERRORS = (errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EINVAL, errno.ELOOP)
 
 
@@ -110,21 +111,23 @@ class OutputFile:
         self._durable_size = 0
         self._has_lost = False
 
-    def write(self, header: bytes, data: bytes) -> str:
-        """Append data, and the header in front of it if the file is empty.
+    def write(self, header: bytes, parts: Sequence[bytes]) -> str:
+        """Append the parts, one after the other, and the header in front of them if the file is empty.
 
         Returns:
             what was done before about the end of an event that a killed run has left there; mostly nothing.
 
         Raises:
-            OSError: it is not possible now. Nothing of `data` is in the file then.
-            LostWritesError: what was written before is lost. Nothing of `data` is in the file.
+            OSError: it is not possible now. Nothing of the parts is in the file then.
+            LostWritesError: what was written before is lost. Nothing of the parts is in the file.
         """
         notice = self._be_open()
         if self._size and (self._is_full or self._rotation.period(time.time()) != self._period):
             self.rotate()
             self._be_open()
-        self._append(compress(header + data if self._size == 0 else data, self._codec))
+        if self._size == 0 and header:
+            parts = [header, *parts]
+        self._append(parts if self._codec is None else [compress(b"".join(parts), self._codec)])
         if self._is_full:
             # If it cannot be, that is said before the next write: this one is done.
             with contextlib.suppress(OSError):
@@ -135,16 +138,20 @@ class OutputFile:
     def _is_full(self) -> bool:
         return bool(self._rotation.size) and self._size >= self._rotation.size
 
-    def _append(self, data: bytes) -> None:
-        remaining = memoryview(data)
+    def _append(self, parts: Sequence[bytes]) -> None:
+        written = 0
         try:
-            while remaining:
-                remaining = remaining[os.write(self._fd, remaining) :]
+            for start in range(0, len(parts), _MOST_PARTS):
+                remaining: Sequence[bytes | memoryview] = parts[start : start + _MOST_PARTS]
+                while remaining:
+                    taken = os.writev(self._fd, remaining)
+                    written += taken
+                    remaining = _behind(remaining, taken)
         except OSError:
             # A disk that is full takes the first part.
-            self._take_back(len(data) - len(remaining))
+            self._take_back(written)
             raise
-        self._size += len(data)
+        self._size += written
         self._is_dirty = True
 
     def _take_back(self, written: int) -> None:
@@ -295,6 +302,15 @@ class OutputFile:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def _behind(parts: Sequence[bytes | memoryview], size: int) -> Sequence[bytes | memoryview]:
+    """Return what stands behind the first so many bytes."""
+    for index, part in enumerate(parts):
+        if size < len(part):
+            return [memoryview(part)[size:], *parts[index + 1 :]]
+        size -= len(part)
+    return []
 
 
 def _final_name(path: str) -> Path:
