@@ -177,3 +177,10 @@ def test_every_wrong_option_is_named(pump: PumpRunner, tmp_path: Path) -> None:
     problems = "\n".join(pump.service.configuration_problems)
     for option in ("quoting", "dialect", "mode", "settle", "encoding"):
         assert f"[pipeline:Rows:FileCSVSource] {option}:" in problems
+
+
+def test_a_field_may_be_long(read_files: ReadFiles, tmp_path: Path) -> None:
+    long = "x" * 1_000_000
+    (tmp_path / "a.csv").write_text(f"a,b\n1,{long}\n2,y\n")
+    sink = read_files(FileCSVSource, tmp_path / "a.csv")
+    assert sink.events == [{"a": "1", "b": long}, {"a": "2", "b": "y"}]

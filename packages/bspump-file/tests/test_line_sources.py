@@ -66,6 +66,22 @@ def test_what_the_system_does_not_have_in_memory_is_waited_for(
     assert [context["line"] for context in sink.contexts] == list(range(1, 5001))
 
 
+@pytest.mark.parametrize(("encoding", "newline"), [("utf-16-le", "\n"), ("utf-8", "\r\n"), ("utf-8", "\n")])
+def test_lines_are_whole_wherever_reading_happens_to_stop(
+    read_files: ReadFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str, newline: str
+) -> None:
+    lines = ["\u0a58\u000a"[:1] * (number % 300) + newline for number in range(1000)] + ["x" * 500_000 + newline, "y"]
+    (tmp_path / "a.txt").write_bytes("".join(lines).encode(encoding))
+    really_read = os.preadv
+
+    def read(fd: int, buffers: list[bytearray], offset: int, flags: int) -> int:
+        return really_read(fd, [memoryview(buffers[0])[:1999]], offset, flags)
+
+    monkeypatch.setattr(os, "preadv", read)
+    sink = read_files(FileLineSource, tmp_path / "a.txt", mode="r", encoding=encoding, newline=newline)
+    assert sink.events == lines
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "cp1250", "utf-16", "utf-16-be", "utf-32", "cp500"])
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 def test_text_in_any_encoding(read_files: ReadFiles, tmp_path: Path, encoding: str, newline: str) -> None:

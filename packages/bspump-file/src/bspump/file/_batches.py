@@ -147,10 +147,8 @@ class BatchReader:
 
     def flush(self, *, with_remainder: bool) -> Batch | None:
         """Return what is left, perhaps together with a last line that has no newline."""
-        remainder = self._lines.remainder
-        lines = [*self._waiting, remainder] if remainder and with_remainder else self._waiting
-        if with_remainder:
-            self._lines.remainder = b""
+        rest = self._lines.take_rest() if with_remainder else b""
+        lines = [*self._waiting, rest] if rest else self._waiting
         return self._parse(lines, is_end=True) if lines else None
 
     @property
@@ -170,7 +168,7 @@ class BatchReader:
     @property
     def has_rest(self) -> bool:
         """Whether something is left that is not known to be complete."""
-        return bool(self._waiting or self._lines.remainder)
+        return bool(self._waiting) or self._lines.has_rest
 
     def _parse(self, lines: list[bytes], *, is_end: bool) -> Batch | None:
         start = self.place

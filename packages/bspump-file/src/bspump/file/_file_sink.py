@@ -97,12 +97,7 @@ class AppendingSink(Sink):
             self._path = options.text("path")
             self._append = options.boolean("append")
             self._compression = options.choice("compression", ("auto", "none", *WRITABLE_CODECS))
-            self._file_encoding = options.text("encoding") or "utf-8"
-            try:
-                "".encode(self._file_encoding)
-            except LookupError:
-                options.refuse("encoding", "is no known text encoding")
-                self._file_encoding = "utf-8"
+            self._file_encoding = options.text_encoding("encoding") if options.text("encoding").strip() else "utf-8"
             self._encoding, self._mark = split_mark(self._file_encoding)
             self._buffer_size = options.size("buffer_size")
             self._high = options.size("buffer_limit")

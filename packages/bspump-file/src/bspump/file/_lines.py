@@ -79,7 +79,6 @@ class LineReader:
         codec: the encoding as it is after the byte order mark was seen, or None.
         start: the place behind the byte order mark.
         place: the place that the reader began at.
-        remainder: what stands behind the last newline so far.
         consumed: how many bytes of the file have been read, from its beginning.
         first_block: the beginning of the file, for those who need it wherever they begin to read.
     """
@@ -99,7 +98,8 @@ class LineReader:
         self.newline = (_newline_in(first) if form.newline == "" else form.newline).encode(self.codec or "ascii")
         self.start = Place(mark, 0)
         self.place = max(place, self.start)
-        self.remainder = b""
+        self._rest: list[bytes] = []
+        self._rest_size = 0
         self._line = self.place.line
         self.first_block = first[mark:]
         self._next: bytes | None = self._skip(first, self.place.offset)
@@ -128,9 +128,8 @@ class LineReader:
             self._next = None
             if not data:
                 return None
-            lines = self._split_behind_remainder(data)
-            self.remainder = b"" if not lines or lines[-1].endswith(self.newline) else lines.pop()
-            if len(self.remainder) > self._form.line_limit:
+            lines = self._split_behind_rest(data)
+            if self._rest_size > self._form.line_limit:
                 raise FileError(f"line {self._line + len(lines) + 1} is longer than line_limit")
             if lines:
                 self._line += len(lines)
@@ -138,19 +137,45 @@ class LineReader:
                 self._prompt_block = min(max(wanted, _SMALLEST_BLOCK), PROMPT_BLOCK, self._form.block)
                 return lines
 
-    def _split_behind_remainder(self, data: bytes) -> list[bytes]:
-        if not self.remainder:
-            return self.split(data)
-        if len(self.newline) > 1:  # a part of a newline may be in the remainder
-            return self.split(self.remainder + data)
-        lines = self.split(data)
-        lines[0] = self.remainder + lines[0]
+    def _split_behind_rest(self, data: bytes) -> list[bytes]:
+        """Return the lines that are whole now, and keep the rest."""
+        if self._rest and not self._has_newline(data):
+            self._rest.append(data)
+            self._rest_size += len(data)
+            return []
+        if len(self.newline) > 1:  # a part of a newline may be in the rest
+            lines = self.split(b"".join([*self._rest, data]))
+        else:
+            lines = self.split(data)
+            lines[0] = b"".join([*self._rest, lines[0]])
+        is_whole = lines[-1].endswith(self.newline) and not len(lines[-1]) % self._width
+        self._set_rest(b"" if is_whole else lines.pop())
         return lines
+
+    def _has_newline(self, data: bytes) -> bool:
+        """Tell whether there is a newline in what follows the rest, or where the two meet."""
+        size = len(self.newline)
+        return self.newline in data or self.newline in self._rest[-1][1 - size :] + data[: size - 1]
+
+    def _set_rest(self, rest: bytes) -> None:
+        self._rest = [rest] if rest else []
+        self._rest_size = len(rest)
+
+    def take_rest(self) -> bytes:
+        """Return what stands behind the last newline so far, and forget it."""
+        rest = b"".join(self._rest)
+        self._set_rest(b"")
+        return rest
+
+    @property
+    def has_rest(self) -> bool:
+        """Whether anything stands behind the last newline so far."""
+        return bool(self._rest)
 
     @property
     def offset(self) -> int:
-        """How many bytes are in front of the remainder."""
-        return self.consumed - len(self.remainder)
+        """How many bytes are in front of the rest."""
+        return self.consumed - self._rest_size
 
     @property
     def is_prompt(self) -> bool:

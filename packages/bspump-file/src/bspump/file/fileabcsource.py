@@ -127,11 +127,7 @@ class FileABCSource(TriggerSource):
             if newline is None:
                 options.refuse("newline", "is none of lf, crlf, cr, nor empty")
             self.newline = newline or ""
-            self.encoding = options.text("encoding").strip() or None
-            try:
-                "".encode(self.encoding or "utf-8")
-            except LookupError:
-                options.refuse("encoding", "is no known text encoding")
+            self.encoding = options.text_encoding("encoding") if options.text("encoding").strip() else None
             self._encoding_errors = options.choice(
                 "encoding_errors", ("strict", "replace", "ignore", "backslashreplace", "surrogateescape")
             )

@@ -70,6 +70,8 @@ class FileCSVSource(LineBasedSource):
         with self.options() as options:
             self._dialect = read_dialect(options, self.Config)
             self._strict_columns = options.boolean("strict_columns")
+        # The limit is one for the whole process. It would set fields above 128 KB aside.
+        csv.field_size_limit(max(csv.field_size_limit(), self._line_limit))
 
     def reader(self, f: TextIO | Iterable[str]) -> csv.DictReader[str]:
         """Return a reader of dictionaries that has the format and the field names of the source."""
