@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 import bspump
+from bspump.abc.lookup import AsyncLookupMixin, MappingLookup
 from bspump.abc.lookupprovider import LookupBatchProviderABC
-from bspump.testing import MemorySink, MemorySource, PumpRunner
+from bspump.testing import MemorySink, MemorySource, PumpRunner, until
 
 
 class Shelf(LookupBatchProviderABC):
@@ -18,13 +21,14 @@ class Shelf(LookupBatchProviderABC):
     def __init__(self, lookup: bspump.Lookup, *contents: bytes | bool | Exception | None) -> None:
         super().__init__(lookup, "shelf://one")
         self.contents = list(contents)
+        self.version = "v1"
 
     async def load(self) -> bytes | bool | None:
         await asyncio.sleep(0)
-        content = self.contents.pop(0)
+        content = self.contents.pop(0) if self.contents else False
         if isinstance(content, Exception):
             raise content
-        self.ETag = "v1"
+        self.ETag = self.version
         return content
 
 
@@ -35,6 +39,14 @@ class Listener:
 
     def hear(self, message_type: str) -> None:
         self.count += 1
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [
+        record.getMessage()
+        for record in caplog.records
+        if record.levelno == logging.WARNING and record.name == "bspump.abc.lookup"
+    ]
 
 
 def dictionary(pump: PumpRunner, *contents: Any, id: str = "L", lazy: bool = False) -> bspump.DictionaryLookup:
@@ -86,19 +98,198 @@ def test_new_content_replaces_the_old_and_is_announced(pump: PumpRunner) -> None
     pump.run(scenario)
 
 
-@pytest.mark.parametrize("content", [b"[1]", b"{", b"\xff", OSError(2, "No such file or directory")])
-def test_bad_content_leaves_the_old_in_place(pump: PumpRunner, content: Any) -> None:
-    lookup = dictionary(pump, b'{"a": 1}', content)
+@pytest.mark.parametrize(
+    "content", [b"[1]", b"{", b"\xff", OSError(2, "No such file or directory"), RuntimeError("a bug")]
+)
+def test_what_cannot_be_loaded_again_leaves_the_old_in_place(
+    pump: PumpRunner, caplog: pytest.LogCaptureFixture, content: Any
+) -> None:
+    lookup = dictionary(pump, b'{"a": 1}', content, content, False, content)
     listener = Listener(lookup)
 
     async def scenario() -> None:
+        assert [await lookup.load() for _ in range(3)] == [True, False, False]
+        assert (lookup.Dictionary, listener.count) == ({"a": 1}, 1)
+        [warning] = warnings(caplog)
+        assert warning.startswith("[lookup:L] source_url: 'shelf://one' ")
+        assert warning.endswith("; what it had before stays in use")
+        assert lookup.rest_get()["Error"] == lookup.problem
+        assert await lookup.load() is False
+        assert "[lookup:L] can be loaded again" in caplog.text
+        assert (lookup.problem, "Error" in lookup.rest_get()) == (None, False)
+        # The next outage is said again.
         await lookup.load()
-        with pytest.raises(bspump.ConfigurationError, match=r"\[lookup:L\] source_url: 'shelf://one'"):
-            await lookup.load()
-        assert lookup.Dictionary == {"a": 1}
-        assert listener.count == 1
+        assert len(warnings(caplog)) == 2
+        assert "Traceback" not in caplog.text
 
     pump.run(scenario)
+
+
+def test_content_that_was_not_understood_is_not_taken_for_what_is_there(pump: PumpRunner) -> None:
+    lookup = dictionary(pump, b'{"a": 1}', b"[]")
+
+    async def scenario() -> None:
+        await lookup.load()
+        shelf = lookup.Provider
+        assert isinstance(shelf, Shelf)
+        assert shelf.ETag == "v1"
+        shelf.version = "v2"
+        await lookup.load()
+        # Otherwise the master would answer that nothing is new.
+        assert shelf.ETag == "v1"
+
+    pump.run(scenario)
+
+
+@pytest.mark.parametrize("content", [b"[]", OSError(2, "No such file or directory"), TimeoutError()])
+def test_without_anything_from_before_the_caller_is_told(pump: PumpRunner, content: Any) -> None:
+    lookup = dictionary(pump, content, lazy=True)
+
+    async def scenario() -> None:
+        with pytest.raises(bspump.ConfigurationError, match=r"\[lookup:L\] source_url: 'shelf://one' .*\w$"):
+            await lookup.load()
+
+    pump.run(scenario)
+
+
+def test_a_mistake_in_the_middle_of_the_content_leaves_the_old_in_place(pump: PumpRunner) -> None:
+    class Rooms(bspump.DictionaryLookup):
+        def deserialize(self, data: bytes) -> None:
+            self.Dictionary.clear()
+            for row in data.split():
+                key, value = row.split(b"=")
+                self.Dictionary[key] = value
+
+    lookup = Rooms(pump.app)
+    lookup.Provider = Shelf(lookup, b"a=1 b=2", b"c=3 d")
+
+    async def scenario() -> None:
+        await lookup.load()
+        assert await lookup.load() is False
+        assert dict(lookup) == {b"a": b"1", b"b": b"2"}
+        assert "does not fit a Rooms" in str(lookup.problem)
+
+    pump.run(scenario)
+
+
+def test_a_subscriber_that_loads_is_no_reason_for_a_traceback(
+    pump: PumpRunner, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Fresh(bspump.DictionaryLookup):
+        def __init__(self, app: bspump.BSPumpApplication) -> None:
+            super().__init__(app)
+            self.loaded = asyncio.Event()
+            app.PubSub.subscribe("Application.tick/60!", self.on_tick)
+
+        async def on_tick(self, message_type: str) -> None:
+            await self.load()
+            self.loaded.set()
+
+    lookup = Fresh(pump.app)
+    lookup.Provider = Shelf(lookup, b'{"a": 1}', OSError(111, "Connection refused"))
+    pump.service.add_lookup(lookup)
+
+    async def scenario() -> None:
+        pump.app.PubSub.publish("Application.tick/60!")
+        await lookup.loaded.wait()
+        assert [record.exc_info for record in caplog.records if record.levelname in ("WARNING", "ERROR")][-1] is None
+        assert "cannot be loaded: Connection refused; what it had before stays in use" in caplog.text
+        assert "Traceback" not in caplog.text
+
+    pump.run(scenario)
+
+
+def test_an_update_in_the_background_warns_also_the_first_time(
+    pump: PumpRunner, caplog: pytest.LogCaptureFixture
+) -> None:
+    lookup = dictionary(pump, *[OSError(111, "Connection refused")] * 2, b"{}", lazy=True)
+
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        assert [await lookup.ensure_future_update(loop) for _ in range(3)] == [False, False, True]
+        assert warnings(caplog) == ["[lookup:L] source_url: 'shelf://one' cannot be loaded: Connection refused"]
+        assert "[lookup:L] can be loaded again" in caplog.text
+
+    pump.run(scenario)
+
+
+def test_a_lookup_is_refreshed_while_the_application_runs(pump: PumpRunner, caplog: pytest.LogCaptureFixture) -> None:
+    refused = OSError(111, "Connection refused")
+    pump.configure("lookup:L", refresh_period="1ms")
+    lookup = dictionary(pump, b'{"n": 1}', refused, refused, b'{"n": 2}')
+    shelf = lookup.Provider
+    assert isinstance(shelf, Shelf)
+    listener = Listener(lookup)
+    pump.service.add_lookup(lookup)
+
+    async def scenario() -> None:
+        # The pump may be initialised again by a service of the user.
+        await pump.service.initialize(pump.app)
+        await until(lambda: lookup["n"] == 2 and not shelf.contents)
+        assert listener.count == 2
+        assert len(warnings(caplog)) == 1
+        assert "[lookup:L] can be loaded again" in caplog.text
+        assert len([task for task in asyncio.all_tasks() if "refresh lookup" in task.get_name()]) == 1
+
+    async def after_the_end() -> None:
+        assert not [task for task in asyncio.all_tasks() if "refresh lookup" in task.get_name()]
+
+    pump.run(scenario)
+    pump.app.Loop.run_until_complete(after_the_end())
+
+
+def test_a_load_of_ones_own_that_fails_is_said_in_a_sentence_when_it_is_refreshed(
+    pump: PumpRunner, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Counted(bspump.DictionaryLookup):
+        loads = 0
+
+        async def load(self) -> bool:
+            self.loads += 1
+            if self.loads in (2, 3):
+                raise KeyError("no such table")
+            return True
+
+    lookup = Counted(pump.app, "L", config={"refresh_period": 0.001})
+    pump.service.add_lookup(lookup)
+
+    async def scenario() -> None:
+        await until(lambda: lookup.loads > 4)
+        assert warnings(caplog) == ["[lookup:L] cannot be loaded: KeyError: 'no such table'"]
+        assert lookup.problem is None
+        assert "Traceback" not in caplog.text
+
+    pump.run(scenario)
+
+
+def test_a_refresh_that_is_under_way_does_not_delay_the_stop(pump: PumpRunner) -> None:
+    class Slow(Shelf):
+        asked = asyncio.Event()
+
+        async def load(self) -> bytes | bool | None:
+            if not self.contents:
+                self.asked.set()
+                await asyncio.Event().wait()
+            return await super().load()
+
+    lookup = bspump.DictionaryLookup(pump.app, config={"refresh_period": 0.001})
+    lookup.Provider = Slow(lookup, b"{}")
+    pump.service.add_lookup(lookup)
+    pump.run(Slow.asked.wait)
+    assert pump.app.ExitCode == 0
+
+
+@pytest.mark.parametrize("period", ["-1", "often"])
+def test_a_period_that_is_none_is_refused(pump: PumpRunner, period: str) -> None:
+    bspump.DictionaryLookup(pump.app, "L", config={"refresh_period": period})
+    [problem] = pump.service.configuration_problems
+    assert problem.startswith(f"[lookup:L] refresh_period: '{period}' is ")
+
+
+def test_a_lazy_lookup_has_no_period(pump: PumpRunner) -> None:
+    bspump.DictionaryLookup(pump.app, "L", config={"refresh_period": "5m"}, lazy=True)
+    [problem] = pump.service.configuration_problems
+    assert problem == "[lookup:L] refresh_period: '5m' cannot be used by a lazy lookup, which nobody loads but its user"
 
 
 def test_every_lookup_that_cannot_be_loaded_is_named_and_nothing_starts(
@@ -119,7 +310,7 @@ def test_every_lookup_that_cannot_be_loaded_is_named_and_nothing_starts(
     pump.run(scenario, pipeline)
     assert "[lookup:A] source_url: 'shelf://one' cannot be loaded: Permission denied" in caplog.text
     assert "[lookup:B] source_url: 'shelf://one' does not fit a DictionaryLookup" in caplog.text
-    assert "[lookup:C] cannot be loaded: RuntimeError: a bug" in caplog.text
+    assert "[lookup:C] source_url: 'shelf://one' cannot be loaded: RuntimeError: a bug" in caplog.text
     assert "does not start: 3 configuration problem(s)" in caplog.text
     assert pump.app.ExitCode == 1
 
@@ -135,32 +326,109 @@ def test_a_lookup_without_a_source_is_its_own_master(pump: PumpRunner) -> None:
     assert lookup.rest_get() == {"Id": "DictionaryLookup", "Dictionary": {}}
 
 
-def test_a_lookup_may_copy_that_of_another_pump(pump: PumpRunner, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bspump.abc.lookup.find_provider", lambda url: Shelf)
-    pump.configure("lookup:L", master_url="https://main:8443/", master_lookup_id="Capitals")
-    lookup = bspump.DictionaryLookup(pump.app, "L")
+class Copy(bspump.DictionaryLookup):
+    """A lookup whose content the test brings, whatever its URL is."""
+
+    def create_provider(self, url: str) -> Shelf:
+        shelf = Shelf(self)
+        shelf.URL = url
+        return shelf
+
+
+@pytest.mark.parametrize(
+    ("options", "url"),
+    [
+        ({"master_lookup_id": "Capitals"}, "http://localhost:8080/bspump/v1/lookup/Capitals"),
+        ({"master_url": "http://main:8080"}, "http://main:8080/bspump/v1/lookup/L"),
+        ({"master_url": "http://localhost:8080"}, "http://localhost:8080/bspump/v1/lookup/L"),
+        ({"master_url": "main:8080"}, "http://main:8080/bspump/v1/lookup/L"),
+        (
+            {"master_url": "https://main/pumps/", "master_lookup_id": "C", "master_url_endpoint": "/v2/lookup"},
+            "https://main/pumps/v2/lookup/C",
+        ),
+        ({"master_lookup_id": "two words/é"}, "http://localhost:8080/bspump/v1/lookup/two%20words%2F%C3%A9"),
+    ],
+)
+@pytest.mark.parametrize("comes_from", ["file", "argument"])
+def test_a_lookup_may_copy_that_of_another_pump(
+    pump: PumpRunner, options: dict[str, str], url: str, comes_from: str
+) -> None:
+    if comes_from == "file":
+        pump.configure("lookup:L", **options)
+    lookup = Copy(pump.app, "L", config=options if comes_from == "argument" else None)
     assert not lookup.is_master()
-    assert lookup.MasterURL == "https://main:8443/bspump/v1/lookup/Capitals"
-    assert lookup.rest_get()["MasterURL"] == lookup.MasterURL
+    assert lookup.Provider is not None
+    assert (lookup.MasterURL, lookup.Provider.URL) == (url, url)
+    assert lookup.rest_get()["MasterURL"] == url
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"master_url": ""},
+        {"master_url": "", "master_lookup_id": "C"},
+        {"master_url": "http://main", "source_url": "shelf://one"},
+    ],
+)
+def test_a_lookup_with_no_master_or_a_source_of_its_own_is_a_master(pump: PumpRunner, options: dict[str, str]) -> None:
+    lookup = Copy(pump.app, "L", config=options)
+    assert lookup.is_master()
+    assert "MasterURL" not in lookup.rest_get()
+
+
+def test_what_is_said_of_a_master_has_no_password_in_it(pump: PumpRunner, caplog: pytest.LogCaptureFixture) -> None:
+    lookup = Copy(pump.app, "L", config={"master_url": "http://anna:secret@main"})
+    assert isinstance(lookup.Provider, Shelf)
+    assert lookup.MasterURL == "http://anna:secret@main/bspump/v1/lookup/L"
+    lookup.Provider.contents = [OSError(f"no answer from {lookup.MasterURL}")]
+
+    async def scenario() -> None:
+        await lookup.load_or_warn()
+        public = "http://main/bspump/v1/lookup/L"
+        assert warnings(caplog) == [f"[lookup:L] master_url: '{public}' cannot be loaded: no answer from {public}"]
+        assert "secret" not in str(lookup.rest_get())
+
+    pump.run(scenario)
+
+
+def test_what_is_set_in_a_copy_is_warned_of(pump: PumpRunner, caplog: pytest.LogCaptureFixture) -> None:
+    lookup = Copy(pump.app, "L", config={"master_url": "http://main"})
+    lookup.set({"a": 1})
+    [warning] = warnings(caplog)
+    assert warning == "Lookup 'L' is a copy of another pump's; what is set here lasts until the next load"
+    assert dict(lookup) == {"a": 1}
 
 
 def test_an_unknown_scheme_is_a_configuration_error(pump: PumpRunner) -> None:
     bspump.DictionaryLookup(pump.app, config={"source_url": "gopher://user:secret@x"})
     [problem] = pump.service.configuration_problems
-    assert problem.startswith("[lookup:DictionaryLookup] source_url: 'gopher://x' is neither a path nor one of file://")
+    assert problem.startswith("[lookup:DictionaryLookup] source_url: 'gopher://x' ")
 
 
-def test_a_provider_of_a_distribution_that_is_not_installed_says_how_to_install_it(
-    pump: PumpRunner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(
-        bspump._providers._PROVIDERS,
-        "moon",
-        ("bspump.moon", "MoonProvider", "bspump-moon"),
-    )
-    bspump.DictionaryLookup(pump.app, config={"source_url": "moon://x"})
-    [problem] = pump.service.configuration_problems
-    assert "'moon://x' needs a package: pip install bspump-moon" in problem
+def test_a_lookup_that_asks_for_each_value_is_awaited(pump: PumpRunner) -> None:
+    class Squares(MappingLookup, AsyncLookupMixin):
+        async def get(self, key: Any) -> Any:  # type: ignore[override]
+            await asyncio.sleep(0)
+            return key * key
+
+        def __getitem__(self, key: Any) -> Any:
+            return key * key
+
+        def __iter__(self) -> Iterator[Any]:
+            return iter(())
+
+        def __len__(self) -> int:
+            return 0
+
+    squares = pump.service.add_lookup(Squares(pump.app))
+
+    async def scenario() -> None:
+        assert await squares.load() is False
+        assert isinstance(squares, AsyncLookupMixin)
+        assert await squares.get(3) == 9
+
+    pump.run(scenario)
 
 
 def test_lookups_compare_by_identity(pump: PumpRunner) -> None:

@@ -52,6 +52,8 @@ def test_a_method_of_the_wrong_kind_is_refused(
 def test_what_looks_like_a_mistake_is_said_at_the_start(pump: PumpRunner, caplog: pytest.LogCaptureFixture) -> None:
     pump.configure("pipeline:Mian", on_error="skip")
     pump.configure("pipeline:Main", on_eror="skip", api_key="secret")
+    pump.configure("lookup:Names", refresh_perod="1h", master_url="")
+    pump.service.add_lookup(bspump.DictionaryLookup(pump.app, "Names"))
     main, empty = bspump.Pipeline(pump.app, "Main"), bspump.Pipeline(pump.app, "Empty")
     main.build(bspump.common.IteratorSource(pump.app, main, [1]), MemorySink(pump.app, main))
 
@@ -61,6 +63,7 @@ def test_what_looks_like_a_mistake_is_said_at_the_start(pump: PumpRunner, caplog
     pump.run(scenario, main, empty)
     assert "[pipeline:Mian] belongs to no component; did you mean 'pipeline:Main'?" in caplog.text
     assert "[pipeline:Main] on_eror: there is no such option; did you mean 'on_error'?" in caplog.text
+    assert "[lookup:Names] refresh_perod: there is no such option; did you mean 'refresh_period'?" in caplog.text
     assert "api_key" not in caplog.text
     assert "IteratorSource('Main.*IteratorSource') has no trigger" in caplog.text
     assert "Pipeline 'Empty' has no source; was build() called?" in caplog.text

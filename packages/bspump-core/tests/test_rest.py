@@ -176,14 +176,42 @@ def test_lookups(pump: PumpRunner) -> None:
             status, headers, body = await client.get("/bspump/v1/lookup/Capitals")
             assert (status, headers["ETag"], headers["Content-Type"]) == (200, etag, "application/octet-stream")
             assert json.loads(body) == {"Česko": "Praha"}
-            assert (await client.get("/bspump/v1/lookup/Capitals", ETag=etag))[0] == 304
-            assert (await client.get("/bspump/v1/lookup/Capitals", If_None_Match=f'"{etag}"'))[0] == 304
-            assert (await client.get("/bspump/v1/lookup/Capitals", ETag="old"))[0] == 200
+            for known in (etag, f'"{etag}"', f'W/"{etag}"', f'"old", "{etag}"', "*"):
+                for header in ("ETag", "If_None_Match"):
+                    status, headers, body = await client.get("/bspump/v1/lookup/Capitals", **{header: known})
+                    assert (status, headers["ETag"], body) == (304, etag, b"")
+            for unknown in ("old", '"old"', f'"{etag}x"', ""):
+                status, _, body = await client.get("/bspump/v1/lookup/Capitals", ETag=unknown, If_None_Match=unknown)
+                assert (status, body) == (200, data)
+            lookup.set({"Česko": "Brno"})
+            status, headers, body = await client.get("/bspump/v1/lookup/Capitals", ETag=etag)
+            assert (status, json.loads(body)) == (200, {"Česko": "Brno"})
+            assert headers["ETag"] == hashlib.sha1(body).hexdigest() != etag
             assert (await client.get("/bspump/v1/lookup/Capitals/meta"))[2]["Id"] == "Capitals"
             for path in ("/bspump/v1/lookup/None", "/bspump/v1/lookup/None/meta"):
                 assert (await client.get(path))[0] == 404
             status, _, body = await client.get("/bspump/v1/lookup/Opaque")
             assert (status, body["message"]) == (501, "Opaque cannot be serialised")
+
+    pump.run(scenario)
+
+
+def test_a_lookup_whose_content_is_no_json_does_not_hide_the_others(pump: PumpRunner) -> None:
+    odd, good = bspump.DictionaryLookup(pump.app, "Odd"), bspump.DictionaryLookup(pump.app, "Good")
+    odd.set({("a", "tuple"): 1})
+    good.set({"a": 1})
+    pump.service.add_lookups(odd, good)
+
+    async def scenario() -> None:
+        async with Client(pump) as client:
+            _, _, body = await client.get("/bspump/v1/lookup")
+            assert [description["Id"] for description in body] == ["Odd", "Good"]
+            assert body[0]["Error"].startswith("The content cannot be shown as JSON: ")
+            assert body[1]["Dictionary"] == {"a": 1}
+            assert (await client.get("/bspump/v1/lookup/Odd/meta"))[2] == body[0]
+            status, _, body = await client.get("/bspump/v1/lookup/Odd")
+            assert status == 501
+            assert body["message"].startswith("The content of lookup 'Odd' cannot be serialised: ")
 
     pump.run(scenario)
 

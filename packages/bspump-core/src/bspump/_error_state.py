@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ._asab import find_pump_service
 from ._types import Context, Event
 from .errors import PipelineError
+from .plugins import get_registry
 
 if TYPE_CHECKING:
     from .abc.processor import ProcessorBase
@@ -164,6 +165,7 @@ class ErrorState:
         service = find_pump_service(pipeline.App)
         if service is not None:
             service.pipeline_failed(pipeline)
+        get_registry().call("bspump_pipeline_failed", pipeline=pipeline, error=error)
 
     def _log_set_aside(self, error: Exception, event: Event, stage: str) -> None:
         self._set_aside += 1

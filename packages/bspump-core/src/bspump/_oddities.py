@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import asab
@@ -22,7 +22,7 @@ _LIKENESS = 0.8
 
 def find_oddities(service: BSPumpService, pipelines: list[Pipeline]) -> list[str]:
     """Return a sentence for each thing in new pipelines, and in the configuration, that is odd."""
-    return [*_of_pipelines(pipelines), *_of_sections(service), *_of_options(pipelines)]
+    return [*_of_pipelines(pipelines), *_of_sections(service), *_of_options(service, pipelines)]
 
 
 def _of_pipelines(pipelines: list[Pipeline]) -> Iterator[str]:
@@ -45,19 +45,24 @@ def _of_sections(service: BSPumpService) -> Iterator[str]:
             yield f"[{section}] belongs to no component{_did_you_mean(section, owned)}"
 
 
-def _of_options(pipelines: list[Pipeline]) -> Iterator[str]:
+def _of_options(service: BSPumpService, pipelines: list[Pipeline]) -> Iterator[str]:
+    for shared in (*service.Connections.values(), *service.Lookups.values()):
+        yield from _of_options_of(shared, merged_defaults(type(shared)))
     for pipeline in pipelines:
-        for component in (pipeline, *pipeline.Sources, *pipeline.iter_processors()):
-            if not asab.Config.has_section(component.section):
-                continue
-            declared = list(merged_defaults(type(component)))
-            if component is pipeline:
-                # Its sources read their options there too.
-                declared.extend(key for source in pipeline.Sources for key in merged_defaults(type(source)))
-            for key in asab.Config.options(component.section):
-                hint = _did_you_mean(key, declared)
-                if key not in declared and hint:
-                    yield f"[{component.section}] {key}: there is no such option{hint}"
+        # The sources of a pipeline read their options in its section too.
+        of_sources = [key for source in pipeline.Sources for key in merged_defaults(type(source))]
+        yield from _of_options_of(pipeline, [*merged_defaults(type(pipeline)), *of_sources])
+        for component in (*pipeline.Sources, *pipeline.iter_processors()):
+            yield from _of_options_of(component, merged_defaults(type(component)))
+
+
+def _of_options_of(component: Component, declared: Collection[str]) -> Iterator[str]:
+    if not asab.Config.has_section(component.section):
+        return
+    for key in asab.Config.options(component.section):
+        hint = _did_you_mean(key, declared)
+        if key not in declared and hint:
+            yield f"[{component.section}] {key}: there is no such option{hint}"
 
 
 def _did_you_mean(name: str, known: Iterable[str]) -> str:

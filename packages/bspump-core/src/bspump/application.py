@@ -22,6 +22,7 @@ import asab
 from ._asab import service_of_module, stop_application
 from ._version import __version__
 from .errors import BSPumpError, ConfigurationError, PluginError
+from .plugins import get_registry
 from .service import BSPumpService
 
 L = logging.getLogger(__name__)
@@ -75,6 +76,11 @@ class BSPumpApplication(asab.Application):
         self.PubSub.subscribe("Application.run!", self._on_run)
         with contextlib.suppress(NotImplementedError, ValueError, AttributeError):  # no such signal on this system
             self.Loop.add_signal_handler(signal.SIGUSR1, self._clear_errors)
+        self._plugins = get_registry()
+        for problem in self._plugins.problems:
+            L.warning("A plugin is not used: %s", problem)
+        self.PubSub.subscribe("Application.stop!", self._on_stop)
+        self._plugins.call("bspump_application_configured", app=self)
 
     def _start_web(self, listen: str) -> None:
         # The web server is imported by those who use it.
@@ -141,6 +147,11 @@ class BSPumpApplication(asab.Application):
         # A stop that was asked for while the application was still starting is not to be lost.
         if self._stop_counter:
             self._stop_event.set()
+        self._plugins.call("bspump_application_started", app=self)
+
+    def _on_stop(self, message_type: str, counter: int) -> None:
+        if counter == 1:
+            self._plugins.call("bspump_application_stopping", app=self)
 
     def _clear_errors(self) -> None:
         for pipeline in self.PumpService.Pipelines.values():

@@ -15,6 +15,7 @@ from .abc.connection import Connection
 from .abc.lookup import Lookup
 from .errors import ConfigurationError
 from .pipeline import Pipeline
+from .plugins import get_registry
 
 if TYPE_CHECKING:
     from .abc.processor import ProcessorBase
@@ -87,6 +88,7 @@ class BSPumpService(asab.Service):
         if pipeline.Id in self.Pipelines:
             raise RuntimeError(f"Pipeline '{pipeline.Id}' is registered already; give the second one another id")
         self.Pipelines[pipeline.Id] = pipeline
+        get_registry().call("bspump_pipeline_added", pipeline=pipeline)
 
     def add_pipelines(self, *pipelines: Pipeline) -> None:
         """Register several pipelines."""
@@ -213,7 +215,7 @@ class BSPumpService(asab.Service):
     # Life
 
     async def initialize(self, app: asab.Application) -> None:
-        """Load the lookups that are not lazy, then start the pipelines.
+        """Load the lookups that are not lazy, start the pipelines, and refresh the lookups from then on.
 
         May be called any number of times: what is loaded or started already stays as it is.
         If there is a problem with the configuration, nothing is started; every problem is printed, and the application
@@ -235,6 +237,8 @@ class BSPumpService(asab.Service):
                     pipeline.start()
                 except Exception as error:
                     pipeline.set_error(None, None, error)
+            for lookup in self._loaded_lookups:
+                lookup._refresher.start()
 
     async def _load_lookups(self) -> None:
         new = [lookup for lookup in self.Lookups.values() if not lookup.Lazy and lookup not in self._loaded_lookups]
@@ -282,6 +286,7 @@ class BSPumpService(asab.Service):
             if pipeline.is_error() or not pipeline._life_cycle.is_durable:
                 app.set_exit_code(1)
         await asyncio.gather(*self._stopping)
+        await asyncio.gather(*(lookup._refresher.stop() for lookup in self._loaded_lookups))
         for connection in self.Connections.values():
             try:
                 await connection.close()

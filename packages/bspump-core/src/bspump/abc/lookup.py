@@ -15,29 +15,38 @@ import asab.pubsub
 
 from .._component import Component
 from .._providers import find_provider
+from .._refresher import Refresher
 from .._urls import without_credentials
-from ..errors import ConfigurationError, PluginError
+from ..errors import BSPumpError, ConfigurationError, PluginError
 from .lookupprovider import LookupProviderABC
 
 L = logging.getLogger(__name__)
 
 
 class Lookup(abc.ABC, Component):
-    """A table, loaded from a file or a URL.
+    """A table, loaded from a file or a URL, or copied from another pump (its master).
 
-    Publishes ``bspump.Lookup.changed!`` on its `PubSub` each time new content was loaded.
+    Publishes ``bspump.Lookup.changed!`` on its `PubSub` each time it has new content.
 
     Options:
         source_url: a path or URL. The scheme decides who loads it: ``bspump-file`` a file, ``bspump-http`` http(s).
         master_url, master_url_endpoint, master_lookup_id: the lookup of another pump to copy from, over its REST
-            interface; used if `master_lookup_id` is set and `source_url` is not.
+            interface; used if there is no `source_url`, and one of `master_url` and `master_lookup_id` is set. If the
+            latter is not, the lookup of the master has the same id. An empty `master_url` means: no master.
+        refresh_period: how often the content is loaded again, in seconds, more or less (each time differs by up to a
+            tenth); 0 for never.
         use_cache, cache_dir: whether and where a provider keeps a copy on disk.
 
     Args:
         app: the application.
         id: the name of the lookup; the class's name if not given.
         config: options, overriding the section ``[lookup:<id>]`` of the configuration file.
-        lazy: the service does not load the lookup; call `load` when it is needed.
+        lazy: the service neither loads nor refreshes the lookup; call `load` when it is needed.
+
+    Attributes:
+        Provider: who loads the content; None if it comes from somewhere else.
+        MasterURL: where the content is copied from; None if the lookup is no copy.
+        problem: why the content could not be loaded again the last time it was tried; None if it could.
     """
 
     ConfigDefaults: dict[str, Any] = {
@@ -45,6 +54,7 @@ class Lookup(abc.ABC, Component):
         "master_url": "http://localhost:8080",
         "master_url_endpoint": "/bspump/v1/lookup/",
         "master_lookup_id": "",
+        "refresh_period": 0.0,
         "use_cache": "yes",
         "cache_dir": "",
     }
@@ -61,61 +71,149 @@ class Lookup(abc.ABC, Component):
         self.Lazy = lazy
         self.PubSub = asab.pubsub.PubSub(app)
         self.MasterURL: str | None = None
-        url = str(self.Config["source_url"]).strip()
-        if not url and self.Config["master_lookup_id"]:
-            url = self.MasterURL = urllib.parse.urljoin(
-                str(self.Config["master_url"]).rstrip("/") + "/",
-                f"{str(self.Config['master_url_endpoint']).strip('/')}/{self.Config['master_lookup_id']}",
-            )
         self.Provider: LookupProviderABC | None = None
-        if url:
-            with self.options() as options:
+        self.problem: str | None = None
+        self._has_content = False
+        self._failures_total = 0
+        self._loading = asyncio.Lock()
+        url = str(self.Config["source_url"]).strip()
+        if not url and self._has_master(config or {}):
+            url = self.MasterURL = self._compose_master_url()
+        with self.options() as options:
+            period = options.seconds("refresh_period")
+            if period > 0 and lazy:
+                options.refuse("refresh_period", "cannot be used by a lazy lookup, which nobody loads but its user")
+            if url:
                 try:
-                    self.Provider = find_provider(url)(self, url)
+                    self.Provider = self.create_provider(url)
                 except (ConfigurationError, PluginError) as error:
                     options.problems.append(f"[{self.section}] {error}")
+        self._refresher = Refresher(self, period)
+
+    def _has_master(self, config: Mapping[str, Any]) -> bool:
+        url = str(self.Config["master_url"]).strip()
+        if not url:
+            return False
+        return (
+            bool(self.Config["master_lookup_id"])
+            or url != Lookup.ConfigDefaults["master_url"]
+            or "master_url" in config
+            or asab.Config.has_option(self.section, "master_url")
+        )
+
+    def _compose_master_url(self) -> str:
+        url = str(self.Config["master_url"]).strip().rstrip("/")
+        if "://" not in url:
+            url = f"http://{url}"
+        endpoint = str(self.Config["master_url_endpoint"]).strip().strip("/")
+        lookup_id = str(self.Config["master_lookup_id"]) or self.Id
+        return "/".join(filter(None, [url, endpoint, urllib.parse.quote(lookup_id, safe="")]))
 
     @classmethod
     def construct(cls, app: asab.Application, definition: Mapping[str, Any]) -> Self:
         """Build the lookup from a definition with the optional keys ``id``, ``config`` and ``args``."""
-        return cls(app, id=definition.get("id"), config=definition.get("config"), **definition.get("args", {}))
+        return cls(app, id=definition.get("id"), config=definition.get("config"), **(definition.get("args") or {}))
+
+    def create_provider(self, url: str) -> LookupProviderABC:
+        """Return who is to load the content from a URL. Override it for a provider that is no plugin.
+
+        Raises:
+            ConfigurationError: nobody provides that scheme.
+            PluginError: the distribution that does is not installed.
+        """
+        return find_provider(url)(self, url)
 
     def is_master(self) -> bool:
         """Tell whether the content is not a copy of another pump's lookup."""
         return self.MasterURL is None
 
     def ensure_future_update(self, loop: asyncio.AbstractEventLoop) -> asyncio.Task[bool]:
-        """Load the content in a task."""
-        return loop.create_task(self.load())
+        """Load the content in a task, whose result is that of `load_or_warn`."""
+        return loop.create_task(self.load_or_warn())
 
     async def load(self) -> bool:
         """Load the content. Returns whether there was something new.
 
+        If it cannot be loaded again, the content from before stays in use and False is returned; a line is logged when
+        this begins, and another when it is over.
+
         Raises:
-            ConfigurationError: the content cannot be had, or cannot be understood.
+            ConfigurationError: the content cannot be had, or cannot be understood, and there is none from before.
         """
+        async with self._loading:
+            try:
+                is_new = await self._load()
+            except ConfigurationError as error:
+                if not self._has_content:
+                    raise
+                self._warn(str(error))
+                return False
+            self._has_content = True
+            self._end_of_problem()
+        if is_new:
+            self.PubSub.publish("bspump.Lookup.changed!")
+        return is_new
+
+    async def load_or_warn(self) -> bool:
+        """Load the content as `load` does, but log what cannot be loaded the first time too, and return False.
+
+        For a subscriber of a message, or another place where nobody handles an exception.
+        """
+        failures = self._failures_total
+        try:
+            is_new = await self.load()
+        except ConfigurationError as error:
+            self._warn(str(error))
+            return False
+        except Exception as error:
+            self._warn(f"[{self.section}] cannot be loaded: {_reason(error)}")
+            return False
+        if self._failures_total == failures:
+            self._end_of_problem()
+        return is_new
+
+    async def _load(self) -> bool:
         if self.Provider is None:
             return False
-        where = f"[{self.section}] source_url: {without_credentials(self.Provider.URL)!r}"
+        option = "source_url" if self.MasterURL is None else "master_url"
+        where = f"[{self.section}] {option}: {without_credentials(self.Provider.URL)!r}"
+        version = self.Provider.ETag
         try:
             data = await self.Provider.load()
-        except OSError as error:
-            raise ConfigurationError(f"{where} cannot be loaded: {error.strerror or error}") from error
+        except Exception as error:
+            credentials = urllib.parse.urlsplit(self.Provider.URL).netloc.rpartition("@")[0]
+            reason = _reason(error).replace(f"{credentials}@", "") if credentials else _reason(error)
+            raise ConfigurationError(f"{where} cannot be loaded: {reason}") from error
         if data is None or data is False:
             return False
         try:
-            self.deserialize(data)
-        except ValueError as error:
-            raise ConfigurationError(f"{where} does not fit a {type(self).__name__}: {error}") from error
-        self.PubSub.publish("bspump.Lookup.changed!")
+            self._replace_content(data)
+        except Exception as error:
+            # The version that could not be understood is not the one that this lookup has now.
+            self.Provider.ETag = version
+            raise ConfigurationError(f"{where} does not fit a {type(self).__name__}: {_reason(error)}") from error
         return True
+
+    def _replace_content(self, data: bytes) -> None:
+        self.deserialize(data)
+
+    def _warn(self, problem: str) -> None:
+        self._failures_total += 1
+        if self.problem is None:
+            L.warning("%s%s", problem, "; what it had before stays in use" if self._has_content else "")
+        self.problem = problem
+
+    def _end_of_problem(self) -> None:
+        if self.problem is not None:
+            self.problem = None
+            L.log(asab.LOG_NOTICE, "[%s] can be loaded again", self.section)
 
     def serialize(self) -> bytes:
         """Return the content as bytes, as `deserialize` takes them."""
         raise NotImplementedError(f"{self.__class__.__name__} cannot be serialised")
 
     def deserialize(self, data: bytes) -> None:
-        """Replace the content.
+        """Replace the content, or raise and leave it as it is.
 
         Raises:
             ValueError: the data cannot be understood.
@@ -129,6 +227,8 @@ class Lookup(abc.ABC, Component):
             description["ETag"] = self.Provider.ETag
         if self.MasterURL is not None:
             description["MasterURL"] = without_credentials(self.MasterURL)
+        if self.problem is not None:
+            description["Error"] = self.problem
         return description
 
 
@@ -191,13 +291,31 @@ class DictionaryLookup(MappingLookup):
             raise ValueError(f"expected a JSON object, got {type(content).__name__}")
         self.Dictionary = content
 
+    def _replace_content(self, data: bytes) -> None:
+        # A deserialize() of a derived class may have emptied the dictionary when it comes upon a mistake.
+        before = dict(self.Dictionary)
+        try:
+            super()._replace_content(data)
+        except BaseException:
+            self.Dictionary = before
+            raise
+
     def set(self, dictionary: dict[Any, Any]) -> None:
         """Replace the dictionary."""
         if not self.is_master():
             L.warning("Lookup '%s' is a copy of another pump's; what is set here lasts until the next load", self.Id)
         self.Dictionary = dict(dictionary)
+        self._has_content = True
         self.PubSub.publish("bspump.Lookup.changed!")
 
     def rest_get(self) -> dict[str, Any]:
         """Return the description of the lookup for the REST interface, with its content."""
         return {**super().rest_get(), "Dictionary": self.Dictionary}
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or str(error) or type(error).__name__
+    if isinstance(error, BSPumpError | ValueError):
+        return str(error)
+    return f"{type(error).__name__}: {error}"

@@ -18,7 +18,8 @@ class LookupProviderABC(abc.ABC, Component):
     Attributes:
         Lookup: the lookup.
         URL: where from.
-        ETag: the version of what was loaded last, if the provider knows versions.
+        ETag: the version of what was loaded last, if the provider knows versions. The lookup sets it back to that of
+            the time before if it cannot understand what was loaded.
     """
 
     def __init__(
@@ -43,5 +44,5 @@ class LookupBatchProviderABC(LookupProviderABC):
         """Return the content as bytes; False or None if there is nothing new.
 
         Raises:
-            OSError: the content cannot be had.
+            OSError: the content cannot be had. The lookup keeps what it has, and says so once as long as this lasts.
         """

@@ -17,7 +17,7 @@ _LONGEST_SLEEP = 30.0
 
 
 class CronTrigger(Trigger):
-    """Fires by a schedule such as ``*/5 * * * *`` or ``30 2 * * MON`` (the syntax is that of cronsim, Debian's cron).
+    """Fires by a schedule such as ``*/5 * * * *`` or ``30 2 * * MON`` (as cronsim reads it, which follows Debian).
 
     Args:
         app: the application.

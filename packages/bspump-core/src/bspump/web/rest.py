@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import json
 import os
 import sys
 from pathlib import Path
@@ -68,20 +69,25 @@ class _Handler:
 
     async def lookups(self, request: aiohttp.web.Request) -> aiohttp.web.Response:
         """The descriptions of the lookups."""
-        return _json(request, [lookup.rest_get() for lookup in self._service.Lookups.values()])
+        lookups = self._service.Lookups.values()
+        try:
+            return _json(request, [lookup.rest_get() for lookup in lookups])
+        except (TypeError, ValueError):
+            return _json(request, [_presentable(lookup) for lookup in lookups])
 
     async def lookup(self, request: aiohttp.web.Request) -> aiohttp.web.Response:
-        """The content of a lookup; 304 if it is what the ETag of the request says."""
+        """The content of a lookup; 304 if it is what ``ETag`` or ``If-None-Match`` of the request says."""
         lookup = self._locate_lookup(request)
         if lookup is None:
             return _not_found(request, "lookup", request.match_info["lookup_id"])
         try:
             data = lookup.serialize()
         except NotImplementedError as error:
-            return _json(request, {"result": "NOT-IMPLEMENTED", "message": str(error)}, status=501)
+            return _not_implemented(request, str(error))
+        except (TypeError, ValueError) as error:
+            return _not_implemented(request, f"The content of lookup '{lookup.Id}' cannot be serialised: {error}")
         etag = hashlib.sha1(data, usedforsecurity=False).hexdigest()
-        known = {request.headers.get("ETag", ""), request.headers.get("If-None-Match", "").strip('"')}
-        if etag in known:
+        if _knows(request, etag):
             return aiohttp.web.Response(status=304, headers={"ETag": etag})
         return aiohttp.web.Response(body=data, headers={"ETag": etag}, content_type="application/octet-stream")
 
@@ -90,7 +96,7 @@ class _Handler:
         lookup = self._locate_lookup(request)
         if lookup is None:
             return _not_found(request, "lookup", request.match_info["lookup_id"])
-        return _json(request, lookup.rest_get())
+        return _json(request, _presentable(lookup))
 
     def _locate_lookup(self, request: aiohttp.web.Request) -> Lookup | None:
         try:
@@ -151,6 +157,26 @@ class _Handler:
         return _json(request, {"status": "ready"})
 
 
+def _presentable(lookup: Lookup) -> dict[str, Any]:
+    """Return the description of a lookup, or why JSON cannot have it (because of its keys, say)."""
+    description = lookup.rest_get()
+    try:
+        json.dumps(description, default=str)
+    except (TypeError, ValueError) as error:
+        return {"Id": lookup.Id, "Error": f"The content cannot be shown as JSON: {error}"}
+    return description
+
+
+def _knows(request: aiohttp.web.Request, etag: str) -> bool:
+    """Tell whether the client says that it has the version `etag`.
+
+    Besides the standard header, pumps send ``ETag`` in requests to each other.
+    """
+    listed = f"{request.headers.get('ETag', '')},{request.headers.get('If-None-Match', '')}".split(",")
+    known = {tag.strip().removeprefix("W/").strip('"') for tag in listed}
+    return etag in known or "*" in known
+
+
 def _manifest_of_the_image() -> dict[str, str]:
     if not _MANIFEST.is_file():
         return {}
@@ -166,6 +192,10 @@ def _iso(timestamp: float) -> str:
 def _json(request: aiohttp.web.Request, data: Any, status: int = 200) -> aiohttp.web.Response:
     response: aiohttp.web.Response = asab.web.rest.json_response(request, data, status=status)
     return response
+
+
+def _not_implemented(request: aiohttp.web.Request, message: str) -> aiohttp.web.Response:
+    return _json(request, {"result": "NOT-IMPLEMENTED", "message": message}, status=501)
 
 
 def _not_found(request: aiohttp.web.Request, what: str, name: str) -> aiohttp.web.Response:
