@@ -357,3 +357,25 @@ def test_a_json_file_that_is_missing_or_broken_raises(tmp_path: Path) -> None:
     (tmp_path / "broken.json").write_text("{")
     with pytest.raises(ValueError, match="Expecting"):
         bspump.load_json_file(tmp_path / "broken.json")
+
+
+def test_a_subpackage_is_imported_when_it_is_used() -> None:
+    code = "import bspump; print(bspump.common.NullSink.__name__, bspump.trigger.RunOnceTrigger.__name__)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == (
+        b"NullSink RunOnceTrigger\n"
+    )
+
+
+def test_a_subpackage_of_a_distribution_that_is_not_installed_names_it() -> None:
+    # Asked for in a process that does not find any of them.
+    code = "import bspump, bspump.errors; bspump.__path__ = []; bspump.kafka"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, text=True).stderr
+    assert said.splitlines()[-1].endswith(
+        "bspump.kafka needs a package that is not installed: pip install bspump-kafka"
+    )
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="module 'bspump' has no attribute 'Pipline'"):
+        bspump.Pipline  # type: ignore[attr-defined]  # noqa: B018
+    assert not hasattr(bspump, "_private")
