@@ -1,14 +1,18 @@
-"""``python -m bspump`` and the command ``bspump``: an application without pipelines."""
+"""``python -m bspump``: the command ``bspump``; without a subcommand, an application without pipelines."""
 
 from __future__ import annotations
 
 import sys
 
-from .application import BSPumpApplication
-
 
 def main() -> None:
-    """Run the application and exit with its code."""
+    """Run the subcommand, or else the application, and exit with its code."""
+    if len(sys.argv) > 1 and not sys.argv[1].startswith("-"):
+        from .cli import main as run_command
+
+        run_command()
+    from .application import BSPumpApplication
+
     sys.exit(BSPumpApplication().run())
 
 
