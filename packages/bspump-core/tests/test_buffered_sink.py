@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -118,6 +119,38 @@ def test_a_batch_goes_out_when_its_first_event_has_waited_for_linger(pump: PumpR
 
     pump.run(scenario, setup.pipeline)
     assert setup.sink.batches == [[0], [1], [2]]
+
+
+@pytest.mark.parametrize("options", [{}, {"batch_size": 7}, {"batch_bytes": 40}, {"batch_size": 3, "batch_bytes": 25}])
+@pytest.mark.parametrize("batch_bytes_zero", [False, True])
+def test_events_that_come_together_make_the_same_batches(
+    pump: PumpRunner, options: dict[str, Any], batch_bytes_zero: bool
+) -> None:
+    numbers = random.Random(7)
+    pieces = [["x" * numbers.randrange(20) for _ in range(numbers.randrange(12))] for _ in range(30)]
+    if batch_bytes_zero:
+        options = {**options, "batch_bytes": 0}
+
+    def batches(take: Callable[[Remote, list[str]], None], name: str) -> list[list[str]]:
+        pipeline = bspump.Pipeline(pump.app, name)
+        sink = Remote(pump.app, pipeline, **options)
+        pipeline.build(MemorySource(pump.app, pipeline, []), sink)
+
+        async def scenario() -> None:
+            for piece in pieces:
+                take(sink, piece)
+
+        pump.run(scenario, pipeline)
+        pump.service.del_pipeline(pipeline)
+        return sink.batches
+
+    def one_by_one(sink: Remote, events: list[str]) -> None:
+        for event in events:
+            sink.process({}, event)
+
+    together = batches(lambda sink, events: sink.process_batch([{} for _ in events], events), "Together")
+    assert together == batches(one_by_one, "Alone")
+    assert [event for batch in together for event in batch] == [event for piece in pieces for event in piece]
 
 
 def test_contexts_come_with_the_events(pump: PumpRunner) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime
 import json
 import math
 import random
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -211,6 +214,12 @@ def test_random_json_is_what_the_standard_library_makes_of_it() -> None:
 # Serialising
 
 
+@dataclasses.dataclass
+class Price:
+    amount: int
+    unit: str
+
+
 def serialise(pump: PumpRunner, kind: Any, events: list[Any], one_by_one: bool = False, **config: Any) -> list[Any]:
     pipeline = bspump.Pipeline(pump.app, "P", config={"on_error": "skip"})
     source = MemorySource(pump.app, pipeline, events, one_by_one=one_by_one)
@@ -246,9 +255,50 @@ def test_dictionaries_become_bytes_that_parse_to_the_same(pump: PumpRunner, one_
     assert texts[0] == '{"a":[1,2.5,null,true,"ž"]}'.encode()
 
 
-def test_nan_becomes_null_since_json_has_none(pump: PumpRunner) -> None:
-    events = [{"a": math.nan}, {"a": [math.inf, 1.5]}]
-    assert serialise(pump, bspump.common.DictToJsonBytesParser, events) == [b'{"a":null}', b'{"a":[null,1.5]}']
+NOT_FINITE: list[tuple[Any, Any]] = [
+    ({"a": math.nan}, {"a": None}),
+    ([math.inf, -math.inf, 1.5], [None, None, 1.5]),
+    (math.nan, None),
+    # What orjson leaves to the standard library
+    ({"a": math.nan, "b": 2**70}, {"a": None, "b": 2**70}),
+    ({1: {"a": (math.inf, "NaN")}}, {"1": {"a": [None, "NaN"]}}),
+    ({math.nan: 1, 2: 3}, {"null": 1, "2": 3}),
+    ({"a": {1: 2}, "b": math.nan, "c": datetime.date(2022, 7, 1)}, {"a": {"1": 2}, "b": None, "c": "2022-07-01"}),
+]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "ascii", "utf-16"])
+@pytest.mark.parametrize("one_by_one", [False, True])
+def test_nan_becomes_null_since_json_has_none(pump: PumpRunner, one_by_one: bool, encoding: str) -> None:
+    events = [event for event, _ in NOT_FINITE]
+    texts = serialise(pump, bspump.common.DictToJsonBytesParser, events, one_by_one, encoding=encoding)
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    values = [json.loads(text.decode(encoding), parse_constant=refuse) for text in texts]
+    assert values == [expected for _, expected in NOT_FINITE]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_times_uuids_and_dataclasses_are_serialised_alike_in_every_encoding(pump: PumpRunner, encoding: str) -> None:
+    event = {"at": datetime.datetime(2022, 7, 1, tzinfo=datetime.UTC), "id": uuid.UUID(int=5), "price": Price(3, "€")}
+    texts = serialise(pump, bspump.common.DictToJsonBytesParser, [event, {**event, "n": 2**70}], encoding=encoding)
+    expected = {
+        "at": "2022-07-01T00:00:00+00:00",
+        "id": "00000000-0000-0000-0000-000000000005",
+        "price": {"amount": 3, "unit": "€"},
+    }
+    assert [json.loads(text.decode(encoding)) for text in texts] == [expected, {**expected, "n": 2**70}]
+
+
+def test_what_contains_itself_fails_alone() -> None:
+    circle: dict[str, Any] = {}
+    circle["self"] = circle
+    for kind in (bspump.common.DictToJsonBytesParser, bspump.common.StdDictToJsonParser):
+        with PumpRunner() as runner:
+            texts = serialise(runner, kind, [{"a": 1}, circle, {"a": 2}])
+        assert [json.loads(text) for text in texts] == [{"a": 1}, {"a": 2}]
 
 
 def test_another_encoding_escapes_what_it_does_not_have(pump: PumpRunner) -> None:

@@ -222,3 +222,25 @@ def test_a_broken_configuration_file_is_said_in_a_sentence(tmp_path: Path) -> No
     assert ended.returncode == 1
     assert "error: The configuration file cannot be read" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_an_event_that_cannot_even_be_shown_is_set_aside_like_any_other(
+    pump: PumpRunner, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Shy:
+        def __repr__(self) -> str:
+            raise ValueError
+
+    class Refusing(bspump.Processor):
+        def process(self, context: bspump.Context, event: object) -> object:
+            if isinstance(event, Shy):
+                raise TypeError("no")
+            return event
+
+    pipeline = bspump.Pipeline(pump.app, "P", config={"on_error": "skip"})
+    source = MemorySource(pump.app, pipeline, [1, Shy(), 2])
+    sink = MemorySink(pump.app, pipeline)
+    pipeline.build(source, Refusing(pump.app, pipeline), sink)
+    pump.run(source.finished.wait, pipeline)
+    assert sink.events == [1, 2]
+    assert "TypeError: no, event <Shy, of which repr() raises ValueError>" in caplog.text

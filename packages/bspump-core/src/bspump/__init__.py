@@ -12,7 +12,6 @@ __path__ = __import__("pkgutil").extend_path(__path__, __name__)
 
 from typing import TYPE_CHECKING
 
-from ._names import NAMES as _NAMES
 from ._names import import_name as _import_name
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ else:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_NAMES})
+    return sorted({*globals(), *__all__})
 
 
 __all__ = [

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ._asab import find_pump_service
 from ._types import Context, Event
-from .errors import PipelineError
+from .errors import BSPumpError, PipelineError
 from .plugins import get_registry
 
 if TYPE_CHECKING:
@@ -156,7 +156,9 @@ class ErrorState:
         what = f", event {_shortened(event)}" if event is not None else ""
         message = f"Pipeline '{pipeline.Id}' stopped{where}: {_in_words(error)}{what}"
         self.error = HardError(context, event, error, pipeline.time(), message)
-        pipeline.L.report(logging.ERROR, message, error)
+        # The sentences of our own errors say it all, unless another one is behind them.
+        is_told = isinstance(error, BSPumpError) and error.__cause__ is None
+        pipeline.L.report(logging.ERROR, message, None if is_told else error)
         self._cleared_event.clear()
         self._has_lost = self._has_lost or has_lost
         self._fail_futures(message, of_any_error=has_lost)
@@ -253,5 +255,9 @@ def _in_words(error: BaseException) -> str:
 
 
 def _shortened(event: Event) -> str:
-    text = repr(event)
+    try:
+        text = repr(event)
+    except Exception as error:
+        # It is the event's own method, and the event may be in here for just that reason.
+        text = f"<{type(event).__name__}, of which repr() raises {type(error).__name__}>"
     return text if len(text) <= _EVENT_TEXT else text[: _EVENT_TEXT - 1] + "…"

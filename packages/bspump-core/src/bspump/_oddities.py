@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .pipeline import Pipeline
     from .service import BSPumpService
 
-_OWN_SECTIONS = ("pipeline:", "connection:", "lookup:")
+_OWN_SECTIONS = ("pipeline:", "connection:", "lookup:", "matrix:")
 # How alike two names are that one is taken for a misspelling of the other.
 _LIKENESS = 0.8
 
@@ -40,6 +40,7 @@ def _of_sections(service: BSPumpService) -> Iterator[str]:
     for pipeline in pipelines:
         components.extend([*pipeline.Sources, *pipeline.iter_processors()])
     owned = [component.section for component in components]
+    owned += [f"matrix:{matrix_id}" for matrix_id in service.Matrixes]
     for section in asab.Config.sections():
         if section.startswith(_OWN_SECTIONS) and section not in owned:
             yield f"[{section}] belongs to no component{_did_you_mean(section, owned)}"

@@ -31,15 +31,45 @@ COMPONENTS = (
     ),
     Component(
         Kind.SOURCE,
+        "RandomSource",
+        "bspump.random.source:RandomSource",
+        "Brings a number of random events each time a trigger fires.",
+    ),
+    Component(
+        Kind.SOURCE,
+        "SubProcessSource",
+        "bspump.subprocess.source:SubProcessSource",
+        "Runs a program and brings each line of its standard output, without the line break.",
+    ),
+    Component(
+        Kind.SOURCE,
         "TeeSource",
         "bspump.common.tee:TeeSource",
         "Receives the copies of a `TeeProcessor`. Bind it here, to the processor, or there, to this source.",
     ),
     Component(
         Kind.PROCESSOR,
+        "AttributeFilter",
+        "bspump.filter.attribute:AttributeFilter",
+        "Keeps some attributes of an event, a dictionary, or drops some. The event that goes on is a new dictionary.",
+    ),
+    Component(
+        Kind.PROCESSOR,
         "BytesToStringParser",
         "bspump.common.bytes:BytesToStringParser",
         "Decodes bytes.",
+    ),
+    Component(
+        Kind.PROCESSOR,
+        "ContentFilter",
+        "bspump.filter.content:ContentFilter",
+        "Lets those events through that match a query, and drops the others.",
+    ),
+    Component(
+        Kind.PROCESSOR,
+        "CySimdJsonParser",
+        "bspump.common.json:CySimdJsonParser",
+        "Parses a JSON text, as bytes, into an object of cysimdjson, which converts a value when it is asked for.",
     ),
     Component(
         Kind.PROCESSOR,
@@ -100,6 +130,18 @@ COMPONENTS = (
         "PrintProcessor",
         "bspump.common.print:PrintProcessor",
         "Prints events and hands them on.",
+    ),
+    Component(
+        Kind.PROCESSOR,
+        "RandomDrop",
+        "bspump.random.drop:RandomDrop",
+        "Drops a share of the events, each one by chance: a sample goes on.",
+    ),
+    Component(
+        Kind.PROCESSOR,
+        "RandomEnricher",
+        "bspump.random.enricher:RandomEnricher",
+        "Puts a random value into each event, a dictionary.",
     ),
     Component(
         Kind.PROCESSOR,

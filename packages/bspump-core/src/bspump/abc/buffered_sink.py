@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import abc
 import asyncio
+import bisect
 import collections
+import itertools
 import logging
 import random
 from collections.abc import Iterator, Mapping, Sequence
@@ -155,12 +157,27 @@ class BufferedSink(Sink):
 
     def process(self, context: Context, event: Event) -> None:
         """Put an event into the buffer."""
+        self._put([context], [event], self.size_of(event))
+
+    def process_batch(self, contexts: list[Context], events: list[Event]) -> None:
+        """Put events into the buffer."""
+        ends = list(itertools.accumulate(map(self.size_of, events), initial=0))
+        start = 0
+        while start < len(events):
+            room = self._batch_size - len(self._events)
+            # The event that fills the batch is the last one of it.
+            full = bisect.bisect_left(ends, ends[start] + self._batch_bytes - self._bytes, start + 1)
+            stop = min(len(events), start + room, full)
+            self._put(contexts[start:stop], events[start:stop], ends[stop] - ends[start])
+            start = stop
+
+    def _put(self, contexts: list[Context], events: list[Event], size: int) -> None:
         if not self._events:
             self._linger_timer = self.Loop.call_later(self._linger, self._cut)
-        self._contexts.append(context)
-        self._events.append(event)
-        self._bytes += self.size_of(event)
-        self._buffered += 1
+        self._contexts += contexts
+        self._events += events
+        self._bytes += size
+        self._buffered += len(events)
         if len(self._events) >= self._batch_size or self._bytes >= self._batch_bytes:
             self._cut()
         if self._buffered >= self._high and not self._holds:

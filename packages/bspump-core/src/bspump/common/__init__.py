@@ -14,6 +14,7 @@ from .flatten import FlattenDictProcessor
 from .hexlify import HexlifyProcessor
 from .iterator import IteratorGenerator, IteratorSource
 from .json import (
+    CySimdJsonParser,
     DictToJsonBytesParser,
     DictToJsonParser,
     JSONParserProcessor,
@@ -47,6 +48,7 @@ __all__ = [
     "AggregationStrategy",
     "Aggregator",
     "BytesToStringParser",
+    "CySimdJsonParser",
     "DictToJsonBytesParser",
     "DictToJsonParser",
     "DirectSource",

@@ -11,14 +11,14 @@ import asab
 
 from .._types import Context, Event
 from ..abc.generator import Generator
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, ProcessingError
 
 if TYPE_CHECKING:
     from ..pipeline import Pipeline
 
 
 class AggregationStrategy(abc.ABC):
-    """How events are put together.
+    """How events are put together. Derive from it and override `append`, `flush` and `is_empty`.
 
     Attributes:
         AggregatedEvent: what has been put together so far.
@@ -94,7 +94,15 @@ class StringAggregationStrategy(AggregationStrategy):
         return self.Delimiter.join(self._parts)
 
     def append(self, context: Context, event: Event) -> None:
-        """Add an event, as text."""
+        """Add an event, as text.
+
+        Raises:
+            ProcessingError: the event is bytes, which are no text until they are decoded.
+        """
+        if isinstance(event, bytes | bytearray | memoryview):
+            raise ProcessingError(
+                f"{type(self).__name__} got {type(event).__name__}, but expects text (or what str() makes text of)"
+            )
         self._parts.append(str(event))
 
     def flush(self) -> Event:
@@ -149,6 +157,8 @@ class Aggregator(Generator):
             if self.CompletionTimeout and self.CompletionInterval:
                 options.refuse("completion_interval", "cannot be set together with completion_timeout")
         strategy = aggregation_strategy if aggregation_strategy is not None else ListAggregationStrategy()
+        if not isinstance(strategy, AggregationStrategy):
+            raise ConfigurationError(f"{self!r} got {strategy!r}, but expects an object of an AggregationStrategy")
         if strategy.is_used:
             raise ConfigurationError(
                 f"{self!r} needs a strategy of its own; the one it got is used by another aggregator"
@@ -162,7 +172,10 @@ class Aggregator(Generator):
 
     def process(self, context: Context, event: Event) -> None:
         """Add an event to the aggregate."""
-        self.AggregationStrategy.append(context, event)
+        try:
+            self.AggregationStrategy.append(context, event)
+        except ProcessingError as error:
+            raise ProcessingError(f"{self!r}: {error}") from error
         self.CurrentSize += 1
         if self.CurrentSize == self.CompletionSize:
             self.flush()

@@ -9,7 +9,7 @@ import asab
 
 from .._types import Context, Event
 from ..abc.processor import Processor
-from ._expect import wrong_type
+from ._expect import are_all, one_by_one, wrong_type
 
 if TYPE_CHECKING:
     from ..pipeline import Pipeline
@@ -56,8 +56,10 @@ class StringToBytesParser(EncodedProcessor):
 
     def process_batch(self, contexts: list[Context], events: list[Event]) -> tuple[list[Context], list[Event]]:
         """Encode a batch."""
+        if not are_all(events, str):
+            return contexts, one_by_one(self, contexts, events)
         encoding = self.Encoding
-        return contexts, [str.encode(event, encoding) for event in events]
+        return contexts, [event.encode(encoding) for event in events]
 
 
 class BytesToStringParser(EncodedProcessor):
@@ -78,5 +80,7 @@ class BytesToStringParser(EncodedProcessor):
 
     def process_batch(self, contexts: list[Context], events: list[Event]) -> tuple[list[Context], list[Event]]:
         """Decode a batch."""
+        if not are_all(events, bytes):
+            return contexts, one_by_one(self, contexts, events)
         encoding = self.Encoding
-        return contexts, [bytes.decode(event, encoding) for event in events]
+        return contexts, [event.decode(encoding) for event in events]

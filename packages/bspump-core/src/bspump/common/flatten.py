@@ -9,7 +9,7 @@ import asab
 
 from .._types import Context, Event
 from ..abc.processor import Processor
-from ._expect import wrong_type
+from ._expect import are_all, one_by_one, wrong_type
 
 if TYPE_CHECKING:
     from ..pipeline import Pipeline
@@ -62,3 +62,9 @@ class FlattenDictProcessor(Processor):
         if not isinstance(event, Mapping):
             raise wrong_type(self, event, "a dictionary")
         return self.flatten(event)
+
+    def process_batch(self, contexts: list[Context], events: list[Event]) -> tuple[list[Context], list[Event]]:
+        """Flatten a batch."""
+        if not are_all(events, dict):
+            return contexts, one_by_one(self, contexts, events)
+        return contexts, list(map(self.flatten, events))

@@ -6,7 +6,7 @@ import binascii
 
 from .._types import Context, Event
 from ..abc.processor import Processor
-from ._expect import wrong_type
+from ._expect import are_all, one_by_one, wrong_type
 
 
 class HexlifyProcessor(Processor):
@@ -20,4 +20,6 @@ class HexlifyProcessor(Processor):
 
     def process_batch(self, contexts: list[Context], events: list[Event]) -> tuple[list[Context], list[Event]]:
         """Convert a batch."""
-        return contexts, [bytes.hex(event).encode("ascii") for event in events]
+        if not are_all(events, bytes):
+            return contexts, one_by_one(self, contexts, events)
+        return contexts, list(map(binascii.hexlify, events))

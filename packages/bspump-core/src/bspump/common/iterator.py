@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import asab
 
-from .._types import Context, Event
-from ..abc.generator import Generator
+from .._types import Event
 from ..abc.source import TriggerSource
+from ._expect import wrong_type
+from ._items import ItemGenerator
 
 if TYPE_CHECKING:
     from ..pipeline import Pipeline
@@ -32,6 +33,8 @@ class IteratorSource(TriggerSource):
         config: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(app, pipeline, id=id, config=config)
+        if not isinstance(iterator, Iterable):
+            raise TypeError(f"{self!r} got {type(iterator).__name__}, but expects something that can be iterated")
         self.Iterator = iter(iterator)
         self._batch: list[Event] = []
         self._size = 1
@@ -74,10 +77,13 @@ class IteratorSource(TriggerSource):
             del self._batch[:accepted]
 
 
-class IteratorGenerator(Generator):
+class IteratorGenerator(ItemGenerator):
     """Generates an event of each item of an event."""
 
-    async def generate(self, context: Context, event: Event, depth: int) -> None:
-        """Generate the items of one event."""
-        for item in event:
-            await self.Pipeline.inject(context, item, depth)
+    def items(self, event: Event) -> Iterable[Event]:
+        """Return the items."""
+        try:
+            items: Iterable[Event] = iter(event)
+        except TypeError:
+            raise wrong_type(self, event, "something that can be iterated") from None
+        return items

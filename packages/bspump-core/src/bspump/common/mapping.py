@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .._types import Context, Event
-from ..abc.generator import Generator
 from ..abc.processor import Processor, ProcessorBase
-from ._expect import wrong_type
+from ._expect import are_all, one_by_one, wrong_type
+from ._items import ItemGenerator
 
 
 class MappingKeysProcessor(Processor):
@@ -18,6 +18,12 @@ class MappingKeysProcessor(Processor):
         """Return the keys."""
         return list(_mapping(self, event).keys())
 
+    def process_batch(self, contexts: list[Context], events: list[Event]) -> tuple[list[Context], list[Event]]:
+        """Convert a batch."""
+        if not are_all(events, dict):
+            return contexts, one_by_one(self, contexts, events)
+        return contexts, list(map(list, events))
+
 
 class MappingValuesProcessor(Processor):
     """Makes a list of its values of a mapping."""
@@ -25,6 +31,12 @@ class MappingValuesProcessor(Processor):
     def process(self, context: Context, event: Event) -> list[Any]:
         """Return the values."""
         return list(_mapping(self, event).values())
+
+    def process_batch(self, contexts: list[Context], events: list[Event]) -> tuple[list[Context], list[Event]]:
+        """Convert a batch."""
+        if not are_all(events, dict):
+            return contexts, one_by_one(self, contexts, events)
+        return contexts, [list(event.values()) for event in events]
 
 
 class MappingItemsProcessor(Processor):
@@ -34,32 +46,35 @@ class MappingItemsProcessor(Processor):
         """Return the pairs."""
         return list(_mapping(self, event).items())
 
+    def process_batch(self, contexts: list[Context], events: list[Event]) -> tuple[list[Context], list[Event]]:
+        """Convert a batch."""
+        if not are_all(events, dict):
+            return contexts, one_by_one(self, contexts, events)
+        return contexts, [list(event.items()) for event in events]
 
-class MappingKeysGenerator(Generator):
+
+class MappingKeysGenerator(ItemGenerator):
     """Generates an event of each key of a mapping."""
 
-    async def generate(self, context: Context, event: Event, depth: int) -> None:
-        """Generate the keys."""
-        for key in _mapping(self, event):
-            await self.Pipeline.inject(context, key, depth)
+    def items(self, event: Event) -> Iterable[Event]:
+        """Return the keys."""
+        return _mapping(self, event).keys()
 
 
-class MappingValuesGenerator(Generator):
+class MappingValuesGenerator(ItemGenerator):
     """Generates an event of each value of a mapping."""
 
-    async def generate(self, context: Context, event: Event, depth: int) -> None:
-        """Generate the values."""
-        for value in _mapping(self, event).values():
-            await self.Pipeline.inject(context, value, depth)
+    def items(self, event: Event) -> Iterable[Event]:
+        """Return the values."""
+        return _mapping(self, event).values()
 
 
-class MappingItemsGenerator(Generator):
+class MappingItemsGenerator(ItemGenerator):
     """Generates an event of each pair of key and value of a mapping."""
 
-    async def generate(self, context: Context, event: Event, depth: int) -> None:
-        """Generate the pairs."""
-        for item in _mapping(self, event).items():
-            await self.Pipeline.inject(context, item, depth)
+    def items(self, event: Event) -> Iterable[Event]:
+        """Return the pairs."""
+        return _mapping(self, event).items()
 
 
 def _mapping(processor: ProcessorBase, event: Event) -> Mapping[Any, Any]:

@@ -35,6 +35,14 @@ class _ToStream(ProcessorBase):
         super().__init__(app, pipeline, id=id, config=config)
         self.Stream: TextIO = stream if stream is not None else sys.stdout
 
+    def print_all(self, items: list[Any]) -> None:
+        """Print each item on a line of its own, in one go."""
+        self.Stream.write("".join([f"{item}\n" for item in items]))
+
+    def pretty_print_all(self, items: list[Any]) -> None:
+        """Lay each item out over several lines where it is long."""
+        self.Stream.write("".join([f"{pprint.pformat(item)}\n" for item in items]))
+
     async def checkpoint(self) -> None:
         """Flush the stream."""
         self.Stream.flush()
@@ -45,7 +53,11 @@ class PrintSink(_ToStream, Sink):
 
     def process(self, context: Context, event: Event) -> None:
         """Print the event."""
-        print(event, file=self.Stream)
+        self.print_all([event])
+
+    def process_batch(self, contexts: list[Context], events: list[Event]) -> None:
+        """Print a batch."""
+        self.print_all(events)
 
 
 class PPrintSink(_ToStream, Sink):
@@ -53,7 +65,11 @@ class PPrintSink(_ToStream, Sink):
 
     def process(self, context: Context, event: Event) -> None:
         """Print the event."""
-        pprint.pprint(event, stream=self.Stream)
+        self.pretty_print_all([event])
+
+    def process_batch(self, contexts: list[Context], events: list[Event]) -> None:
+        """Print a batch."""
+        self.pretty_print_all(events)
 
 
 class PrintProcessor(_ToStream, Processor):
@@ -61,8 +77,13 @@ class PrintProcessor(_ToStream, Processor):
 
     def process(self, context: Context, event: Event) -> Event:
         """Print the event."""
-        print(event, file=self.Stream)
+        self.print_all([event])
         return event
+
+    def process_batch(self, contexts: list[Context], events: list[Event]) -> tuple[list[Context], list[Event]]:
+        """Print a batch."""
+        self.print_all(events)
+        return contexts, events
 
 
 class PPrintProcessor(_ToStream, Processor):
@@ -70,8 +91,13 @@ class PPrintProcessor(_ToStream, Processor):
 
     def process(self, context: Context, event: Event) -> Event:
         """Print the event."""
-        pprint.pprint(event, stream=self.Stream)
+        self.pretty_print_all([event])
         return event
+
+    def process_batch(self, contexts: list[Context], events: list[Event]) -> tuple[list[Context], list[Event]]:
+        """Print a batch."""
+        self.pretty_print_all(events)
+        return contexts, events
 
 
 class PrintContextProcessor(_ToStream, Processor):
@@ -79,8 +105,13 @@ class PrintContextProcessor(_ToStream, Processor):
 
     def process(self, context: Context, event: Event) -> Event:
         """Print the context."""
-        print(context, file=self.Stream)
+        self.print_all([context])
         return event
+
+    def process_batch(self, contexts: list[Context], events: list[Event]) -> tuple[list[Context], list[Event]]:
+        """Print a batch."""
+        self.print_all(contexts)
+        return contexts, events
 
 
 class PPrintContextProcessor(_ToStream, Processor):
@@ -88,5 +119,10 @@ class PPrintContextProcessor(_ToStream, Processor):
 
     def process(self, context: Context, event: Event) -> Event:
         """Print the context."""
-        pprint.pprint(context, stream=self.Stream)
+        self.pretty_print_all([context])
         return event
+
+    def process_batch(self, contexts: list[Context], events: list[Event]) -> tuple[list[Context], list[Event]]:
+        """Print a batch."""
+        self.pretty_print_all(contexts)
+        return contexts, events

@@ -328,11 +328,11 @@ class RouterMixIn:
 
 
 class RouterSink(RouterMixIn, Sink):
-    """A sink that hands events to sources of other pipelines. Override `process` and call `route` in it."""
+    """Hands all events to sources of other pipelines. Derive from it, override `process`, and call `route` in it."""
 
 
 class RouterProcessor(RouterMixIn, Processor):
-    """A processor that hands events to sources of other pipelines. Override `process` and call `route` in it."""
+    """Hands events to sources of other pipelines. Derive from it, override `process`, and call `route` in it."""
 
 
 def _descendant(context: Context | None, copy_context: bool) -> Context:

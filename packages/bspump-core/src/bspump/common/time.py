@@ -12,6 +12,7 @@ import asab
 
 from .._types import Context, Event
 from ..abc.processor import Processor
+from ._expect import wrong_type
 
 if TYPE_CHECKING:
     from ..pipeline import Pipeline
@@ -40,11 +41,17 @@ class TimeZoneNormalizer(Processor):
         with self.options() as options:
             try:
                 self.Zone = zoneinfo.ZoneInfo(options.text("timezone"))
-            except (zoneinfo.ZoneInfoNotFoundError, ValueError):
+            except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
                 options.refuse("timezone", "is no known time zone (such as Europe/Prague)")
 
     def normalize(self, local_time: datetime.datetime) -> datetime.datetime:
-        """Return a time in UTC. One without a time zone is taken to be in that of the configuration."""
+        """Return a time in UTC. One without a time zone is taken to be in that of the configuration.
+
+        Raises:
+            ProcessingError: it is no time.
+        """
+        if not isinstance(local_time, datetime.datetime):
+            raise wrong_type(self, local_time, "a datetime to normalise")
         if local_time.tzinfo is None:
             local_time = local_time.replace(tzinfo=self.Zone)
         return local_time.astimezone(datetime.UTC)

@@ -22,6 +22,7 @@ _BASES = {
 # The names of the components of our distributions begin with these.
 _FIRST_PARTY = {
     "AMQP": "bspump-amqp",
+    "Anomaly": "bspump-analyzer",
     "Datagram": "bspump-ipc",
     "ElasticSearch": "bspump-elasticsearch",
     "FTP": "bspump-ftp",
@@ -30,9 +31,15 @@ _FIRST_PARTY = {
     "HTTP": "bspump-http",
     "InfluxDB": "bspump-influxdb",
     "Kafka": "bspump-kafka",
+    "Latch": "bspump-analyzer",
+    "Matrix": "bspump-analyzer",
     "MySQL": "bspump-mysql",
+    "Named": "bspump-analyzer",
+    "Session": "bspump-analyzer",
     "Stream": "bspump-ipc",
     "TCP": "bspump-ipc",
+    "Threshold": "bspump-analyzer",
+    "Time": "bspump-analyzer",
     "UDP": "bspump-ipc",
     "WebS": "bspump-http",
 }

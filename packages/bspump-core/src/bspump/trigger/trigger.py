@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Trigger:
-    """Fires the sources that were added to it.
+    """Fires the sources that were added to it. Derive from it and call `fire`.
 
     Args:
         app: the application.

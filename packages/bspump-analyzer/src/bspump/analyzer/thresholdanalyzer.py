@@ -1,0 +1,139 @@
+"""Raising an alarm when numbers leave their bounds."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import asab
+import numpy as np
+import numpy.typing as npt
+
+from bspump import Context, Event
+from bspump.matrix.matrix import Matrix
+
+from .timewindowanalyzer import TimeWindowAnalyzer
+
+if TYPE_CHECKING:
+    from bspump import Pipeline
+
+L = logging.getLogger(__name__)
+
+
+class ThresholdAnalyzer(TimeWindowAnalyzer):
+    """Adds up a value by name and interval, and calls `alarm` where it is out of bounds in several intervals.
+
+    Rows that are still warming up are not looked at, nor, for the lower bound, the newest column, which is not
+    complete. The times of the events move the window on, but never beyond the clock; an event from the future is
+    counted as early. Without a lower bound, the rows of names that no longer occur are closed.
+
+    Options:
+        event_attribute: the key of an event that has the name of its row.
+        timestamp_attr: the key of an event that has its time, in seconds since the epoch. Events without it happen now.
+        value_attribute: the key of an event that has the value to be added; each event counts 1 if empty.
+        lower_bound, upper_bound: the bounds; both are allowed values.
+        anomaly_occurrence: in how many intervals of the window the value is out of bounds before that is an alarm.
+        analyze_period: how many seconds pass between two analyses, with ``analyze_on_clock``.
+
+    Arguments and attributes are those of `TimeWindowAnalyzer`.
+    """
+
+    ConfigDefaults: dict[str, Any] = {
+        "event_attribute": "",
+        "timestamp_attr": "@timestamp",
+        "value_attribute": "",
+        "lower_bound": "-inf",
+        "upper_bound": "inf",
+        "anomaly_occurrence": 1,
+        "analyze_period": 300,
+    }
+
+    def __init__(
+        self,
+        app: asab.Application,
+        pipeline: Pipeline,
+        matrix_id: str | Matrix | None = None,
+        dtype: npt.DTypeLike = "float_",
+        columns: int = 15,
+        analyze_on_clock: bool = False,
+        resolution: float = 60,
+        start_time: float | None = None,
+        clock_driven: bool = False,
+        persistent: bool = False,
+        id: str | None = None,
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(
+            app,
+            pipeline,
+            matrix_id,
+            dtype,
+            columns,
+            analyze_on_clock,
+            resolution,
+            start_time,
+            clock_driven,
+            persistent,
+            id=id,
+            config=config,
+        )
+        with self.options() as options:
+            self.EventAttribute = options.text("event_attribute")
+            self.TimestampAttr = options.text("timestamp_attr")
+            self.ValueAttribute = options.text("value_attribute")
+            self.Lower = options.number("lower_bound")
+            self.Upper = options.number("upper_bound")
+            # The second name is the one that used to be read, though the first was documented.
+            key = "symptom_occurrence" if "symptom_occurrence" in self.Config else "anomaly_occurrence"
+            self.AnomalyOccurrence = options.integer(key, minimum=1)
+            if not self.EventAttribute:
+                options.refuse("event_attribute", "names no key of an event, but rows need names")
+            if self.Lower > self.Upper:
+                options.refuse("lower_bound", f"is above upper_bound, which is {self.Upper:g}")
+            if self.Lower == -math.inf and self.Upper == math.inf:
+                options.refuse("upper_bound", "bounds nothing, nor does lower_bound; set one of them")
+        if self.TimeWindow.DType.names:
+            self._refuse_fields()
+
+    def _refuse_fields(self) -> None:
+        with self.options() as options:
+            options.problems.append(f"[{self.section}] dtype: a threshold needs plain numbers, not fields")
+
+    def predicate(self, context: Context, event: Event) -> bool:
+        """Tell whether the event has a name."""
+        return self.EventAttribute in event
+
+    def evaluate(self, context: Context, event: Event) -> None:
+        """Add the value of the event to its row and column."""
+        window = self.TimeWindow
+        timestamp = event[self.TimestampAttr] if self.TimestampAttr in event else self.time()
+        value = event[self.ValueAttribute] if self.ValueAttribute else 1
+        window.advance(min(timestamp, self.time()))
+        column = window.get_column(timestamp)
+        if column is not None:
+            row = window.add_row(event[self.EventAttribute])
+            window.Array[row, column] += value
+
+    def analyze(self) -> None:
+        """Call `alarm` for each row that is out of bounds often enough."""
+        window = self.TimeWindow
+        rows = window.active_rows()
+        rows = rows[window.WarmingUpCount[rows] == 0]
+        cells = window.Array[rows]
+        is_outside = cells > self.Upper
+        is_outside[:, :-1] |= cells[:, :-1] < self.Lower
+        for index in np.flatnonzero(is_outside.sum(axis=1) >= self.AnomalyOccurrence):
+            self.alarm(window.get_row_name(int(rows[index])), cells[index][is_outside[index]].tolist())
+        if self.Lower == -math.inf:
+            window.close_rows([window.get_row_name(row) for row in rows[~cells.any(axis=1)].tolist()])
+
+    def alarm(self, name: Any, values: list[float]) -> None:
+        """Do what is to be done about a row that is out of bounds; by default it is said in the log. Override it.
+
+        Args:
+            name: the name of the row.
+            values: the values that are out of bounds, the oldest first.
+        """
+        L.warning("%s: '%s' is out of bounds: %s", self.locate_address(), name, ", ".join(f"{v:g}" for v in values))

@@ -1,0 +1,74 @@
+"""A source of random events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import asab
+
+from .._types import Event
+from ..abc.source import TriggerSource
+from ._values import DEFAULTS, RandomValues
+
+if TYPE_CHECKING:
+    from ..pipeline import Pipeline
+
+_BATCH = 500
+
+
+class RandomSource(TriggerSource):
+    """Brings a number of random events each time a trigger fires.
+
+    An event is a whole number between the bounds, or what was picked from the choice; with a `field`, it is a
+    dictionary that has it there. Override `make_events` for others.
+
+    Options:
+        number: how many events one cycle brings.
+        lower_bound, upper_bound: the bounds, which are included.
+        prefix: makes text of a number and stands in front of it.
+        field: the key under which the value is in a dictionary; the value itself is the event if empty.
+        seed: anything; with the same one, each run brings the same events. Empty: each run brings others.
+
+    Args:
+        app: the application.
+        pipeline: the pipeline.
+        choice: what to pick from, instead of making numbers; a mapping gives each value its weight.
+        id: unique within the pipeline.
+        config: options.
+    """
+
+    ConfigDefaults: dict[str, Any] = {
+        "number": 1000,
+        "field": "",
+        **DEFAULTS,
+    }
+
+    def __init__(
+        self,
+        app: asab.Application,
+        pipeline: Pipeline,
+        choice: Sequence[Any] | Mapping[Any, float] | None = None,
+        id: str | None = None,
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(app, pipeline, id=id, config=config)
+        with self.options() as options:
+            self.Number = options.integer("number", minimum=0)
+            self.Field = options.text("field")
+            self._values = RandomValues(self, options, choice)
+
+    def make_events(self, count: int) -> list[Event]:
+        """Return so many events."""
+        values = self._values.make(count)
+        if self.Field:
+            return [{self.Field: value} for value in values]
+        return values
+
+    async def cycle(self, *args: Any, **kwags: Any) -> None:
+        """Bring the events of one cycle."""
+        left = self.Number
+        while left > 0:
+            size = min(left, _BATCH)
+            await self.process_batch(self.make_events(size))
+            left -= size

@@ -1,0 +1,451 @@
+"""A connection: bytes in both directions."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket as sockets
+import ssl
+import struct
+from collections.abc import Coroutine
+from typing import Any, Self, TypeVar
+
+from bspump import ConnectionLostError
+
+T = TypeVar("T")
+
+_PIECE = 65536
+_TLS_RECORD = 16384
+# So much is sent at once: how far it is can be seen in between.
+_LARGEST_SEND = 256 * 1024
+# Nothing more is received while more than this share of the limit waits to be sent.
+_SHARE_THAT_HOLDS = 16
+_FLUSH_SECONDS = 5.0
+_GOODBYE_SECONDS = 0.5
+# What SO_LINGER takes to reset a connection when it is closed: on, for no time.
+_RESET = struct.pack("ii", 1, 0)
+
+
+class Stream:
+    """A connection without encryption.
+
+    `send` never waits: it queues the bytes, and a task sends what is queued. A client that does not read its replies
+    is slowed down: nothing more is received from it while a sixteenth of `outbound_limit` waits to be sent to it. If
+    the whole limit is reached nevertheless, the connection is given up.
+
+    Args:
+        loop: the event loop.
+        socket: a connected socket; it is made non-blocking, and belongs to the stream from now on.
+        outbound_queue: a queue of bytes to be sent; one of its own if not given.
+
+    Attributes:
+        outbound_limit: how many bytes may wait to be sent.
+        bytes_received: how many bytes have come.
+        bytes_sent: how many bytes the system has taken to send them.
+        error: why the connection was lost, or None.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        socket: sockets.socket,
+        outbound_queue: asyncio.Queue[bytes] | None = None,
+    ) -> None:
+        socket.setblocking(False)
+        if socket.family in (sockets.AF_INET, sockets.AF_INET6):
+            # Whole batches are sent at once, so there is nothing to gain from waiting for more.
+            with contextlib.suppress(OSError):
+                socket.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY, 1)
+        self.Loop = loop
+        self.Socket = socket
+        self.outbound_limit = 16 * 2**20
+        self.bytes_received = 0
+        self.bytes_sent = 0
+        self.error: Exception | None = None
+        self._queue: asyncio.Queue[bytes] = outbound_queue if outbound_queue is not None else asyncio.Queue()
+        self._outbound_bytes = 0
+        self._outbound_task: asyncio.Task[None] | None = None
+        self._has_room = asyncio.Event()
+        self._has_room.set()
+        self._is_sent = asyncio.Event()
+        self._is_sent.set()
+        # Whoever sends at the same time must not get between the parts.
+        self._writing = asyncio.Lock()
+        self._sends = 0
+        self._no_sends = asyncio.Event()
+        self._receiver: asyncio.Task[Any] | None = None
+        self._intake_has_ended = False
+        self._is_closed = False
+
+    # Inbound
+
+    async def recv(self, size: int = _PIECE) -> bytes:
+        """Return the next bytes, at most `size`; no bytes at the end.
+
+        Raises:
+            OSError: the connection was lost.
+        """
+        await self._may_receive()
+        data = await self._receiving(self.Loop.sock_recv(self.Socket, size))
+        self.bytes_received += len(data)
+        return data
+
+    async def recv_into(self, buf: bytearray | memoryview) -> int:
+        """Put the next bytes into a buffer and return their number; 0 at the end.
+
+        Raises:
+            OSError: the connection was lost.
+        """
+        await self._may_receive()
+        number = await self._receiving(self.Loop.sock_recv_into(self.Socket, buf))
+        self.bytes_received += number
+        return number
+
+    async def recv_exactly(self, size: int) -> bytes:
+        """Return the next `size` bytes.
+
+        Raises:
+            asyncio.IncompleteReadError: the stream ended before; it has what had come.
+            OSError: the connection was lost.
+        """
+        received = bytearray()
+        while len(received) < size:
+            data = await self.recv(size - len(received))
+            if not data:
+                raise asyncio.IncompleteReadError(bytes(received), size)
+            received += data
+        return bytes(received)
+
+    def end_intake(self) -> None:
+        """Let nothing more be received: who waits for it, or begins to, is cancelled. What was sent stays sent."""
+        self._intake_has_ended = True
+        if self._receiver is not None:
+            self._receiver.cancel()
+
+    async def _may_receive(self) -> None:
+        while not self._has_room.is_set():
+            await self._receiving(self._has_room.wait())
+
+    async def _receiving(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        if self.error is not None or self._intake_has_ended:
+            coroutine.close()
+            if self.error is not None:
+                raise self.error
+            raise asyncio.CancelledError("The intake has ended")
+        self._receiver = asyncio.current_task()
+        try:
+            result = await coroutine
+        finally:
+            self._receiver = None
+        if self.error is not None:
+            raise self.error
+        return result
+
+    # Outbound
+
+    def send(self, data: bytes) -> bool:
+        """Queue bytes to be sent to the other side.
+
+        Returns:
+            False if the connection has ended, so that they were dropped. True does not mean that they will arrive:
+            the connection may be lost with them on their way.
+
+        Raises:
+            TypeError: `data` is not bytes.
+        """
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise TypeError(f"send() of a stream takes bytes, not {type(data).__name__}; encode text before")
+        if self._is_closed or self.error is not None:
+            return False
+        self._queue.put_nowait(bytes(data))
+        self._outbound_bytes += len(data)
+        self._is_sent.clear()
+        if self._outbound_task is None:
+            self._outbound_task = self.Loop.create_task(self.outbound(), name="bspump outbound")
+        if self._outbound_bytes * _SHARE_THAT_HOLDS > self.outbound_limit:
+            self._has_room.clear()
+            if self._outbound_bytes > self.outbound_limit:
+                self.give_up(
+                    ConnectionLostError(f"it does not read: {self._outbound_bytes} bytes wait to be sent to it")
+                )
+        return True
+
+    async def outbound(self) -> None:
+        """Send what is queued, until cancelled. `send` starts this in a task, so it need not be called."""
+        if self._outbound_task is None:
+            self._outbound_task = asyncio.current_task()
+        try:
+            while True:
+                pieces = [await self._queue.get()]
+                while not self._queue.empty():
+                    pieces.append(self._queue.get_nowait())
+                await self.send_all(b"".join(pieces))
+                # What others have put into the queue was not counted.
+                self._outbound_bytes = max(0, self._outbound_bytes - sum(map(len, pieces)))
+                if self._outbound_bytes * _SHARE_THAT_HOLDS * 2 <= self.outbound_limit:
+                    self._has_room.set()
+                if self._queue.empty():
+                    self._is_sent.set()
+        except OSError as error:
+            self.give_up(error)
+
+    async def send_all(self, data: bytes) -> None:
+        """Send bytes and return when the system has taken all of them. Whether they arrive is not known then.
+
+        Raises:
+            OSError: the connection was lost, or is lost already.
+        """
+        if self.error is not None:
+            raise self.error
+        view = memoryview(data)
+        async with self._writing:
+            for start in range(0, len(view), _LARGEST_SEND):
+                part = view[start : start + _LARGEST_SEND]
+                await self._send_part(part)
+                self.bytes_sent += len(part)
+
+    async def _send_part(self, part: memoryview) -> None:
+        await self._to_socket(part)
+
+    async def _to_socket(self, data: bytes | memoryview) -> None:
+        self._sends += 1
+        self._no_sends.clear()
+        try:
+            await self.Loop.sock_sendall(self.Socket, data)
+        finally:
+            self._sends -= 1
+            if not self._sends:
+                self._no_sends.set()
+
+    # The end
+
+    def give_up(self, error: Exception) -> None:
+        """Regard the connection as lost: everything that waits for it fails with the error.
+
+        Unless the other side has ended too, it gets a reset and not a proper end, since something may be missing.
+        """
+        self._outbound_bytes = 0
+        self._has_room.set()
+        self._is_sent.set()
+        if self.error is not None or self._is_closed:
+            return
+        self.error = error
+        outbound = self._outbound_task
+        if outbound is not None and outbound is not asyncio.current_task():
+            outbound.cancel()
+        with contextlib.suppress(OSError):  # it may be lost for the system too
+            self.Socket.setsockopt(sockets.SOL_SOCKET, sockets.SO_LINGER, _RESET)
+            self.Socket.shutdown(sockets.SHUT_RDWR if self._sends else sockets.SHUT_RD)
+
+    async def end(self, limit: float) -> None:
+        """Send what is queued, say that nothing more will come, and wait until the other side has ended too.
+
+        Closing at once could take away from the other side what it has not read. What it sends meanwhile is dropped.
+        """
+        await self._flush()
+        try:
+            async with asyncio.timeout(limit):
+                await self._say_goodbye()
+                while await self.Loop.sock_recv(self.Socket, _PIECE):
+                    pass
+        except TimeoutError:
+            return
+        except OSError as error:
+            self.give_up(error)
+
+    async def close(self) -> None:
+        """Send what is queued, as long as the other side goes on taking it, and close the connection."""
+        if self._is_closed:
+            return
+        try:
+            await self._flush()
+            self._is_closed = True
+            if self._outbound_task is not None and self._outbound_task is not asyncio.current_task():
+                self._outbound_task.cancel()
+                await asyncio.wait({self._outbound_task})
+            # A socket that is closed while somebody waits to send would let them wait for ever.
+            while self._sends:
+                await self._no_sends.wait()
+            if self.error is None:
+                async with asyncio.timeout(_GOODBYE_SECONDS):
+                    await self._say_goodbye()
+        except OSError:
+            pass  # the other side was quicker
+        except asyncio.CancelledError:
+            self.give_up(ConnectionLostError("it was closed before everything was sent"))
+            raise
+        finally:
+            self._is_closed = True
+            self.Socket.close()
+
+    async def _flush(self) -> None:
+        if not self._queue.empty() and self._outbound_task is None and self.error is None:
+            self._outbound_task = self.Loop.create_task(self.outbound(), name="bspump outbound")
+            self._is_sent.clear()
+        while not self._is_sent.is_set():
+            before = self.bytes_sent
+            try:
+                async with asyncio.timeout(_FLUSH_SECONDS):
+                    await self._is_sent.wait()
+            except TimeoutError:
+                if self.bytes_sent == before:
+                    self.give_up(ConnectionLostError("it did not read what was sent to it"))
+
+    async def _say_goodbye(self) -> None:
+        self.Socket.shutdown(sockets.SHUT_WR)
+
+    # A stream is in the context of every event; whoever copies a context deeply means the same connection.
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.Socket.fileno()}>"
+
+
+class TLSStream(Stream):
+    """A connection that is encrypted with TLS. Await `handshake` first.
+
+    Args:
+        loop: the event loop.
+        sslcontext: certificates and what is demanded of the other side.
+        socket: a connected socket.
+        server_side: whether this is the server's end.
+        outbound_queue: a queue of bytes to be sent; one of its own if not given.
+        server_hostname: for a client, the name that the server's certificate is to have.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sslcontext: ssl.SSLContext,
+        socket: sockets.socket,
+        server_side: bool,
+        outbound_queue: asyncio.Queue[bytes] | None = None,
+        server_hostname: str | None = None,
+    ) -> None:
+        super().__init__(loop, socket, outbound_queue)
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._tls = sslcontext.wrap_bio(
+            self._incoming, self._outgoing, server_side=server_side, server_hostname=server_hostname
+        )
+        self._sending = asyncio.Lock()
+        self._early: bytes | None = None
+
+    async def handshake(self) -> bool:
+        """Agree on the encryption. Returns False if the other side closed the connection meanwhile.
+
+        Raises:
+            ssl.SSLError: the two cannot agree, or a certificate is not trusted.
+            OSError: the connection was lost.
+        """
+        while True:
+            try:
+                self._tls.do_handshake()
+            except ssl.SSLWantReadError:
+                pass
+            except ssl.SSLEOFError:
+                return False
+            except ssl.SSLError:
+                # The other side is told why.
+                with contextlib.suppress(OSError):
+                    await self._send_encrypted()
+                raise
+            else:
+                await self._send_encrypted()
+                return True
+            await self._send_encrypted()
+            await self._receive_encrypted()
+
+    async def is_accepted(self, limit: float) -> None:
+        """Wait until the server has shown that it accepts the client's certificate, or for `limit` seconds.
+
+        With TLS 1.3 a client ends the handshake before the server has looked at its certificate, and what it sent until
+        it learns of the refusal is lost. Servers usually send a session ticket at the end of their handshake.
+
+        Raises:
+            ssl.SSLError: the server has refused the certificate.
+        """
+        if self._tls.version() != "TLSv1.3" or self._incoming.pending:
+            return
+        try:
+            async with asyncio.timeout(limit):
+                await self._receive_encrypted()
+        except TimeoutError:
+            return
+        self._early = self._decrypted(_PIECE)
+
+    async def recv(self, size: int = _PIECE) -> bytes:
+        """Return the next bytes, at most `size`; no bytes at the end.
+
+        Raises:
+            OSError: the connection was lost, or closed in a way that leaves open whether something is missing.
+        """
+        await self._may_receive()
+        while True:
+            data, self._early = self._early or self._decrypted(size), None
+            if data is not None:
+                self.bytes_received += len(data)
+                return data
+            await self._send_encrypted()
+            await self._receive_encrypted()
+
+    async def recv_into(self, buf: bytearray | memoryview) -> int:
+        """Put the next bytes into a buffer and return their number; 0 at the end.
+
+        Raises:
+            OSError: as `recv`.
+        """
+        data = await self.recv(len(buf))
+        buf[: len(data)] = data
+        return len(data)
+
+    def _decrypted(self, size: int) -> bytes | None:
+        """Return what has been received, as much as there is; None if that is nothing, no bytes at the end."""
+        pieces: list[bytes] = []
+        total = 0
+        while total < size:
+            try:
+                piece = self._tls.read(min(size - total, _TLS_RECORD))
+            except ssl.SSLWantReadError:
+                break
+            except ssl.SSLEOFError:
+                if pieces:
+                    break  # comes again at the next call
+                raise ConnectionLostError("it was closed without the goodbye of TLS (close_notify)") from None
+            if not piece:
+                return b"".join(pieces)
+            pieces.append(piece)
+            total += len(piece)
+        return b"".join(pieces) if pieces else None
+
+    async def _receive_encrypted(self) -> None:
+        data = await self._receiving(self.Loop.sock_recv(self.Socket, _PIECE))
+        if data:
+            self._incoming.write(data)
+        else:
+            self._incoming.write_eof()
+
+    async def _send_encrypted(self) -> None:
+        if not self._outgoing.pending:
+            return
+        async with self._sending:
+            data = self._outgoing.read()
+            if data:
+                await self._to_socket(data)
+
+    async def _send_part(self, part: memoryview) -> None:
+        while part:
+            # OpenSSL may take no more than one record.
+            part = part[self._tls.write(part) :]
+        await self._send_encrypted()
+
+    async def _say_goodbye(self) -> None:
+        with contextlib.suppress(ssl.SSLError):  # the other side need not answer
+            self._tls.unwrap()
+        await self._send_encrypted()
+        await super()._say_goodbye()
