@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +13,9 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from bspump import Source, option
 from bspump.cli import bspump
-from bspump.plugins import Component, Kind
+from bspump.plugins import Component, Kind, get_registry
 from bspump.plugins.discovery import Plugin
 
 COMMAND = str(Path(sys.executable).with_name("bspump"))
@@ -131,7 +133,7 @@ def test_what_is_not_stable_is_marked() -> None:
 
 @pytest.mark.usefixtures("with_plugins")
 def test_a_plugin_adds_a_command() -> None:
-    assert "  acme     Does what Acme does." in call("--help").output
+    assert re.search(r"\n  acme +Does what Acme does\.\n", call("--help").output)
     assert call("acme").output == "acme!\n"
 
 
@@ -139,6 +141,46 @@ def test_plugins_that_are_all_right() -> None:
     done = run("plugins")
     assert done.returncode == 0, done.stderr
     assert "bspump-core" in done.stdout
+
+
+def test_a_component_is_described_with_its_options() -> None:
+    output = call("describe", "trigger", "PeriodicTrigger").output
+    assert output.startswith("trigger PeriodicTrigger\nbspump.trigger.PeriodicTrigger, since 0.1, stable\n")
+    output = call("describe", "source", "InternalSource").output
+    assert "  queue_max_size  (" in output
+    assert "default: 10)" in output
+
+
+class Described(Source):
+    """Is described.
+
+    It has options.
+    """
+
+    token = option.secret(help="What ``it`` is known by.")
+    size = option.integer(3, minimum=1, help="How large.", deprecated="0.2, use length")
+    name = option.text(required=True, help="Its name.")
+
+
+def test_declared_options_are_described_by_their_declarations(monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = get_registry()
+    described = Component(Kind.SOURCE, "Described", "somewhere.source:Described", "Is described.")
+    monkeypatch.setattr(registry, "find", lambda kind, name: described)
+    monkeypatch.setattr(registry, "load", lambda component: Described)
+    assert call("describe", "source", "Described").output == (
+        "source Described\nsomewhere.Described, since 0.1, stable\n\nIs described.\n\nIt has options.\n\nOptions\n"
+        "  token  (text; default: ''; secret)\n      What 'it' is known by.\n"
+        "  size  (whole number, 1 or more; default: 3; deprecated since 0.2, use length)\n      How large.\n"
+        "  name  (text; required)\n      Its name.\n"
+        "  commit_interval  (float; default: 1.0)\n"
+    )
+    record = json.loads(call("describe", "source", "Described", "--json").output)
+    assert record["options"][1]["schema"] == {"type": "integer", "minimum": 1}
+
+
+def test_what_is_not_there_cannot_be_described() -> None:
+    done = run("describe", "sink", "NulSink")
+    assert (done.returncode, done.stderr) == (1, "error: there is no sink 'NulSink', did you mean 'NullSink'?\n")
 
 
 APPLICATION = """

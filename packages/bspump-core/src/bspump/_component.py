@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import configparser
 import contextlib
+import logging
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import asab
 
+from . import option
 from ._asab import find_pump_service
 from ._options import Options
 from .errors import ConfigurationError
 
 if TYPE_CHECKING:
     import asyncio
+
+
+L = logging.getLogger(__name__)
 
 
 class Component(asab.Configurable):
@@ -26,12 +31,22 @@ class Component(asab.Configurable):
 
     ConfigDefaults: dict[str, Any] = {}
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        own = option.own_options(cls)
+        if own:
+            defaults = {key: declared.default for key, declared in own.items()}
+            cls.ConfigDefaults = {**defaults, **cls.__dict__.get("ConfigDefaults", {})}
+            cls.__doc__ = option.with_options(cls.__doc__, own.values())
+
     def __init__(
         self,
         app: asab.Application,
         section: str,
         id: str | None = None,
         config: Mapping[str, Any] | None = None,
+        *,
+        wider_section: str | None = None,
     ) -> None:
         self.App = app
         self.Loop: asyncio.AbstractEventLoop = app.Loop
@@ -41,6 +56,35 @@ class Component(asab.Configurable):
             super().__init__(config_section_name=section, config=dict(config) if config is not None else None)
         except configparser.Error as error:
             raise ConfigurationError(f"[{section}] cannot be read: {error}") from None
+        if wider_section is not None:
+            self._inherit(wider_section, config or {})
+        self._read_declared_options()
+
+    def _inherit(self, wider_section: str, config: Mapping[str, Any]) -> None:
+        """Take declared options that the own section does not have from a wider one."""
+        if not asab.Config.has_section(wider_section):
+            return
+        own = set(config)
+        if asab.Config.has_section(self.section):
+            own.update(asab.Config[self.section])
+        for key, value in asab.Config.items(wider_section):
+            if key not in own and self.declares(key):
+                self.Config[key] = value
+
+    def _read_declared_options(self) -> None:
+        declared = option.declared_options(type(self))
+        if not declared:
+            return
+        with self.options() as options:
+            for key, one in declared.items():
+                used = [alias for alias in one.aliases if alias in self.Config]
+                if used:
+                    self.Config[key] = self.Config[used[0]]
+                if one.deprecated is not None and self.Config[key] != merged_defaults(type(self))[key]:
+                    L.warning("[%s] %s: deprecated since %s", self.section, key, one.deprecated)
+                if one.required and not str(self.Config[key]).strip():
+                    options.refuse(key, f"is missing; it has to be set ({one.values})")
+                vars(self)[one.attribute] = one.read(options, key)
 
     def time(self) -> float:
         """Return the wall-clock time of the application, in seconds since the epoch."""
@@ -52,7 +96,8 @@ class Component(asab.Configurable):
 
         Outside an application that has the pump's service, `ConfigurationError` is raised at once.
         """
-        options = Options(self.section, self.Config, merged_defaults(type(self)))
+        secrets = [key for key, one in option.declared_options(type(self)).items() if one.secret]
+        options = Options(self.section, self.Config, merged_defaults(type(self)), secrets)
         yield options
         service = find_pump_service(self.App)
         if service is None:

@@ -8,7 +8,7 @@ refuses to start with the whole list (see `BSPumpService.initialize`).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import asab.utils
@@ -27,12 +27,16 @@ class Options:
         section: the configuration section of the component; it begins every message.
         config: the merged configuration (``self.Config``).
         defaults: what is used in place of a value that cannot be read, so that the remaining options are checked too.
+        secrets: the keys whose values must not be shown.
     """
 
-    def __init__(self, section: str, config: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
+    def __init__(
+        self, section: str, config: Mapping[str, Any], defaults: Mapping[str, Any], secrets: Collection[str] = ()
+    ) -> None:
         self._section = section
         self._config = config
         self._defaults = defaults
+        self._secrets = secrets
         self.problems: list[str] = []
 
     def text(self, key: str) -> str:
@@ -120,7 +124,8 @@ class Options:
 
     def refuse(self, key: str, expectation: str) -> None:
         """Record that the value of `key` cannot be used, `expectation` completing "<value> ..."."""
-        self.problems.append(f"[{self._section}] {key}: {self._config[key]!r} {expectation}")
+        value = "the value" if key in self._secrets else repr(self._config[key])
+        self.problems.append(f"[{self._section}] {key}: {value} {expectation}")
 
     def _in_place_of(self, key: str, expectation: str) -> Options:
         """Record a problem. Returns the options to read from instead: the defaults."""

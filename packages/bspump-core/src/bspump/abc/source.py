@@ -55,9 +55,8 @@ class Source(Component):
     ) -> None:
         identifier = id if id is not None else self.__class__.__name__
         section = f"pipeline:{pipeline.Id}:{identifier}"
-        super().__init__(app, section, identifier, config)
+        super().__init__(app, section, identifier, config, wider_section=f"pipeline:{pipeline.Id}")
         self.Pipeline = pipeline
-        self._inherit_from_pipeline(section, config or {})
         with self.options() as options:
             self._commit_interval = options.seconds("commit_interval")
         self.Task: asyncio.Task[None] | None = None
@@ -70,17 +69,6 @@ class Source(Component):
         self._has_failed = False
         self.accepted_total = 0
         """How many events the pipeline has accepted from this source."""
-
-    def _inherit_from_pipeline(self, section: str, config: Mapping[str, Any]) -> None:
-        pipeline_section = f"pipeline:{self.Pipeline.Id}"
-        if not asab.Config.has_section(pipeline_section):
-            return
-        own = set(config)
-        if asab.Config.has_section(section):
-            own.update(asab.Config[section])
-        for key, value in asab.Config.items(pipeline_section):
-            if key not in own and self.declares(key):
-                self.Config[key] = value
 
     @classmethod
     def construct(cls, app: asab.Application, pipeline: Pipeline, definition: Mapping[str, Any]) -> Self:

@@ -13,6 +13,7 @@ from ..plugins import get_registry
 
 # name: where it is, and what `bspump --help` says of it
 _COMMANDS = {
+    "describe": ("bspump.cli.describing:describe", "Describe a component and its options."),
     "list": ("bspump.cli.listing:list_components", "List the components that are installed."),
     "plugins": ("bspump.cli.listing:list_plugins", "List the plugins, and what is wrong with them."),
     "run": ("bspump.cli.running:run", "Run an application."),
