@@ -771,3 +771,52 @@ def test_what_a_pipeline_loses_when_it_is_stopped_comes_again_from_those_who_fee
     pump.run(scenario, a, b)
     assert sink.written == set(range(50))
     assert source.commits[-1] == 50
+
+
+def test_nothing_is_committed_while_a_source_goes_back(pump: PumpRunner) -> None:
+    """What comes in from outside meanwhile may stand behind events that the error lost."""
+
+    class Served(MemorySource):
+        way_back = asyncio.Event()
+
+        async def rewind(self) -> None:
+            await self.way_back.wait()
+
+    pipeline = bspump.Pipeline(pump.app, "P")
+    source = Served(pump.app, pipeline, [1, 2])
+    pipeline.build(source, MemorySink(pump.app, pipeline))
+
+    async def scenario() -> None:
+        await until(lambda: source.commits == [2])
+        pipeline.set_error(None, None, RuntimeError("broken"))
+        pipeline.set_error(None, None, None)
+        source.position = 7
+        committing = asyncio.ensure_future(source.commit_now())
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert source.commits == [2]
+        source.way_back.set()
+        await committing
+        assert source.commits in ([2], [2, 7])
+
+    pump.run(scenario, pipeline)
+    assert not pipeline.is_error()
+
+
+def test_a_source_may_be_stopped_on_its_way_back(pump: PumpRunner) -> None:
+    class Lost(MemorySource):
+        async def rewind(self) -> None:
+            await asyncio.get_running_loop().create_future()
+
+    pipeline = bspump.Pipeline(pump.app, "P")
+    source = Lost(pump.app, pipeline, [1, 2])
+    pipeline.build(source, MemorySink(pump.app, pipeline))
+
+    async def scenario() -> None:
+        await until(lambda: source.commits == [2])
+        pipeline.set_error(None, None, RuntimeError("broken"))
+        pipeline.set_error(None, None, None)
+        source.position = 7
+
+    pump.run(scenario, pipeline)
+    assert source.commits == [2]

@@ -64,6 +64,8 @@ class Source(Component):
         self._committed: object = None
         self._position_moved = asyncio.Event()
         self._commit_lock = asyncio.Lock()
+        self._went_back = asyncio.Event()
+        self._went_back.set()
         self._commit_task: asyncio.Task[None] | None = None
         self._generation = 0
         self._has_failed = False
@@ -165,6 +167,7 @@ class Source(Component):
             PipelineError: the pipeline, or one behind it, is stopped by an error; nothing was committed.
         """
         async with self._commit_lock:
+            await self._went_back.wait()
             self._position_moved.clear()
             if self._position is None or self._position == self._committed:
                 return
@@ -224,6 +227,10 @@ class Source(Component):
         """End the intake: cancel `main` and wait for its end. What was accepted before stays accepted."""
         if self.Task is not None:
             await _cancel(self.Task)
+        if not self._went_back.is_set():
+            # It was stopped on its way back.
+            self._position = self._committed
+            self._went_back.set()
 
     def restart(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start `main` again if it has ended."""
@@ -272,19 +279,24 @@ class Source(Component):
         if self.is_acknowledged:
             self._generation += 1
             self._position = self._committed
-            self.Task = self._create_task(self._rewind_after(self.Task), "source")
+            # What comes in before `rewind` has returned may stand behind events that were lost.
+            self._went_back.clear()
+            self.Task = self._create_task(self._rewind_after(self.Task, self._generation), "source")
         else:
             self.restart(self.Loop)
 
-    async def _rewind_after(self, previous: asyncio.Task[None]) -> None:
-        await _end_of(previous)
-        # What `main` did while it was being cancelled does not count.
-        self._position = self._committed
+    async def _rewind_after(self, previous: asyncio.Task[None], generation: int) -> None:
         try:
+            await _end_of(previous)
+            # What `main` did while it was being cancelled does not count.
+            self._position = self._committed
             await self.rewind()
         except Exception as error:
             self._fail(error)
             return
+        finally:
+            if generation == self._generation:
+                self._went_back.set()
         await self._run()
 
     async def _finish(self) -> None:
