@@ -6,6 +6,7 @@ Every session asks `packages/*/pyproject.toml` which packages there are.
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import nox
@@ -14,7 +15,7 @@ nox.needs_version = ">=2026.4"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
 nox.options.error_on_missing_interpreters = True
-nox.options.sessions = ["lint", "types", "unit", "integration", "wheels"]
+nox.options.sessions = ["lint", "types", "unit", "integration", "docs", "wheels"]
 
 ROOT = Path(__file__).resolve().parent
 DIST = ROOT / "dist"
@@ -23,7 +24,7 @@ PROJECTS = {
 }
 PACKAGES = {project["name"]: folder for folder, project in PROJECTS.items()}
 SOURCES = [folder / "src" for folder in PROJECTS]
-OWN_CODE = ["noxfile.py", "conftest.py", "tools", "benchmarks", "examples"]
+OWN_CODE = ["noxfile.py", "conftest.py", "tools", "benchmarks", "examples", "docs/_site"]
 SUPPORTED_PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 
 
@@ -43,19 +44,20 @@ _add_pyenv_to_path()
 PYTHONS = [version for version in SUPPORTED_PYTHONS if _runs(f"python{version}")]
 
 
-def _install_workspace(session: nox.Session, *, editable: bool) -> None:
-    """Install every package and the tools of the `dev` group, from the lock when uv is there.
+def _install_workspace(session: nox.Session, *, editable: bool, groups: Sequence[str] = ("dev",)) -> None:
+    """Install every package and the tools of the dependency groups, from the lock when uv is there.
 
     Not editable means through wheels, so that the tests run on what will be published.
     """
     if session.venv_backend == "uv":
         wheels = [] if editable else ["--no-editable", *(f"--reinstall-package={name}" for name in PACKAGES)]
         session.run_install(
-            "uv", "sync", "--all-packages", "--all-extras", "--frozen", "--quiet", *wheels,
+            "uv", "sync", "--all-packages", "--all-extras", "--frozen", "--quiet", "--no-default-groups",
+            *(f"--group={group}" for group in groups), *wheels,
             env={"UV_PROJECT_ENVIRONMENT": session.virtualenv.location, "UV_PYTHON": session.virtualenv.location},
         )  # fmt: skip
         return
-    requirements = list(nox.project.dependency_groups(nox.project.load_toml(ROOT / "pyproject.toml"), "dev"))
+    requirements = list(nox.project.dependency_groups(nox.project.load_toml(ROOT / "pyproject.toml"), *groups))
     flag = ["--editable"] if editable else []
     for folder, project in PROJECTS.items():
         extras = ",".join(project.get("optional-dependencies", {}))
@@ -78,7 +80,7 @@ def types(session: nox.Session) -> None:
 
     The folders of tests may have modules of the same name, which one run of mypy does not allow.
     """
-    _install_workspace(session, editable=True)
+    _install_workspace(session, editable=True, groups=["dev", "docs"])
     env = {"MYPYPATH": os.pathsep.join(map(str, SOURCES))}
     if session.posargs:
         session.run("mypy", *session.posargs, env=env)
@@ -103,6 +105,21 @@ def integration(session: nox.Session) -> None:
     _install_workspace(session, editable=False)
     no_tests_collected = 5
     session.run("pytest", "-m", "integration", *session.posargs, success_codes=[0, no_tests_collected])
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the manual into build/site; a warning is an error."""
+    _install_workspace(session, editable=True, groups=["dev", "docs"])
+    # Without it, the theme advertises its successor in every build.
+    session.run("mkdocs", "build", "--strict", *session.posargs, env={"NO_MKDOCS_2_WARNING": "1"})
+
+
+@nox.session
+def services(session: nox.Session) -> None:
+    """Start, stop or show the servers of the integration tests: `nox -s services -- start kafka`."""
+    _install_workspace(session, editable=True)
+    session.run("python", "-m", "services", *session.posargs)
 
 
 @nox.session

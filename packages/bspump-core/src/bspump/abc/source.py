@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import asab
 
-from .. import _barrier
+from .. import _barrier, option
 from .._cancellation import is_being_cancelled
 from .._component import Component
 from .._types import Context, Contexts, Event
@@ -39,9 +39,7 @@ class Source(Component):
             declares, ``[pipeline:<pipeline id>]`` of the configuration file.
     """
 
-    ConfigDefaults: dict[str, Any] = {
-        "commit_interval": 1.0,
-    }
+    commit_interval = option.seconds(1.0, help="How often the position is committed, in seconds.")
 
     is_internal: bool = False
     """True for a source that other pipelines feed. It stops after them, and goes on while they are drained."""
@@ -57,8 +55,6 @@ class Source(Component):
         section = f"pipeline:{pipeline.Id}:{identifier}"
         super().__init__(app, section, identifier, config, wider_section=f"pipeline:{pipeline.Id}")
         self.Pipeline = pipeline
-        with self.options() as options:
-            self._commit_interval = options.seconds("commit_interval")
         self.Task: asyncio.Task[None] | None = None
         self._position: object = None
         self._committed: object = None
@@ -185,16 +181,16 @@ class Source(Component):
     async def _commit_regularly(self) -> None:
         while True:
             await self._position_moved.wait()
-            await asyncio.sleep(self._commit_interval)
+            await asyncio.sleep(self.commit_interval)
             try:
                 await self.commit_now()
             except ProcessingError:
                 # Who failed has said so; what was not committed comes again when the error is cleared.
-                await asyncio.sleep(max(self._commit_interval, _RETRY_COMMIT))
+                await asyncio.sleep(max(self.commit_interval, _RETRY_COMMIT))
             except Exception as error:
                 self.Pipeline._errors.source_failed(self, error)
                 await self.Pipeline._errors.cleared()
-                await asyncio.sleep(max(self._commit_interval, _RETRY_COMMIT))
+                await asyncio.sleep(max(self.commit_interval, _RETRY_COMMIT))
 
     # The life of the source
 
