@@ -110,7 +110,7 @@ PAGES = {
         "Testing",
         "bspump-core",
         "`import bspump.testing`. The guide is [test a pipeline](../howto/test.md).",
-        ("bspump.testing",),
+        ("bspump.testing", "bspump.unittest"),
     ),
 }
 

@@ -248,3 +248,16 @@ def test_an_aggregator_that_was_interrupted_fires_no_more(pump: PumpRunner) -> N
 def test_a_wrong_size_is_a_configuration_problem(pump: PumpRunner, size: str) -> None:
     build(pump, completion_size=size)
     assert pump.service.configuration_problems[0].startswith("[pipeline:P:Aggregator] completion_size: ")
+
+
+def test_a_strategy_that_leaves_events_out_goes_on_being_asked(pump: PumpRunner) -> None:
+    class Negative(ListEventAggregationStrategy):
+        def append(self, context: bspump.Context, event: int) -> None:
+            if event < 0:
+                super().append(context, event)
+
+    pipeline = bspump.Pipeline(pump.app, "P")
+    source, sink = MemorySource(pump.app, pipeline, [*range(10), *[-1] * 20]), MemorySink(pump.app, pipeline)
+    pipeline.build(source, Aggregator(pump.app, pipeline, Negative(), config={"completion_size": 10}), sink)
+    pump.run(lambda: sink.wait_for(2), pipeline)
+    assert sink.events == [[-1] * 10] * 2

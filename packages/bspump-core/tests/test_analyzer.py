@@ -96,6 +96,43 @@ class Failing(Sums):
         raise ValueError("nothing makes sense")
 
 
+@pytest.mark.parametrize("ends", [True, False])
+def test_an_analysis_that_is_under_way_ends_before_the_pipeline_does(pump: PumpRunner, ends: bool) -> None:
+    class Slow(Sums):
+        state = "new"
+
+        async def analyze(self) -> None:
+            self.state = "begun"
+            try:
+                await (asyncio.sleep(0.02) if ends else asyncio.Event().wait())
+                self.state = "ended"
+            except asyncio.CancelledError:
+                self.state = "cancelled"
+                raise
+
+    pipeline = P(pump.app, config={"stop_timeout": 10.0 if ends else 0.01})
+    analyzer = Slow(pump.app, pipeline, analyze_on_clock=True, config={"analyze_period": 0.01})
+    pipeline.build(MemorySource(pump.app, pipeline, [2]), analyzer, MemorySink(pump.app, pipeline))
+    pump.run(lambda: until(lambda: analyzer.state == "begun"), pipeline)
+    assert analyzer.state == ("ended" if ends else "cancelled")
+
+
+def test_an_analyzer_that_is_removed_analyses_no_more(pump: PumpRunner) -> None:
+    pipeline = P(pump.app)
+    analyzer = Sums(pump.app, pipeline, analyze_on_clock=True, config={"analyze_period": 0.01})
+    pipeline.build(MemorySource(pump.app, pipeline, [2]), analyzer, MemorySink(pump.app, pipeline))
+
+    async def scenario() -> None:
+        timer = analyzer.Timer
+        assert timer is not None
+        await until(lambda: bool(analyzer.found))
+        pipeline.remove_processor("Sums")
+        await until(lambda: not timer.is_started())
+        assert pipeline.is_ready()
+
+    pump.run(scenario, pipeline)
+
+
 def test_an_analysis_that_fails_stops_the_pipeline_and_is_not_repeated_until_that_is_cleared(pump: PumpRunner) -> None:
     pipeline = P(pump.app)
     analyzer = Failing(pump.app, pipeline, analyze_on_clock=True, config={"analyze_period": 0.005})

@@ -517,3 +517,40 @@ def test_wrong_options_are_all_reported(pump: PumpRunner) -> None:
         "[pipeline:P:Remote] linger: '-1' is below 0 seconds",
         "[pipeline:P:Remote] concurrency: '0' is below 1",
     ]
+
+
+def test_events_linger_again_after_the_sink_was_closed(pump: PumpRunner) -> None:
+    pipeline = Judge(pump.app)
+    sink = Remote(pump.app, pipeline, linger=0.01)
+    pipeline.build(MemorySource(pump.app, pipeline), sink)
+
+    async def scenario() -> None:
+        sink.process({}, "comes again from its source")
+        await sink.close()
+        sink.process({}, "a")
+        await until(lambda: sink.written == ["a"])
+
+    pump.run(scenario, pipeline)
+
+
+def test_a_batch_of_one_needs_no_timer(pump: PumpRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline = Judge(pump.app)
+    sink = Remote(pump.app, pipeline, batch_size=1)
+    source = MemorySource(pump.app, pipeline, range(100))
+    pipeline.build(source, sink)
+    timers: list[Any] = []
+
+    async def scenario() -> None:
+        await until(lambda: len(sink.written) == 100)
+
+    call_later = pump.app.Loop.call_later
+
+    def count(delay: float, callback: Any, *args: Any) -> asyncio.TimerHandle:
+        timers.append(callback)
+        return call_later(delay, callback, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pump.app.Loop, "call_later", count)
+        pump.run(scenario, pipeline)
+    assert timers
+    assert sink._cut not in timers

@@ -236,7 +236,7 @@ def test_a_pump_may_be_built_in_steps(pump: PumpRunner) -> None:
         ({"module": "no.such", "class": "X"}, ".module: there is no module 'no.such'"),
         (
             {"module": "bspump.moon.phases", "class": "X"},
-            ".module: there is no module 'bspump.moon.phases'; is the package installed (pip install bspump-moon)?",
+            ".module: there is no module 'bspump.moon.phases'",
         ),
         ({"module": ".", "class": "X"}, ".module: '.' cannot be imported: "),
         ({"module": 5, "class": "X"}, ".module: expected a text, got int"),
@@ -373,3 +373,18 @@ def test_an_application_with_mistakes_in_its_definition_says_them_without_a_trac
     assert "pump.yaml: pipelines[0].sources: is missing; a pipeline needs one source at least\n" in done.stderr
     assert "pump.yaml: pipelines[1].sink: is missing; a pipeline needs one\n" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "distribution"),
+    [("bspump.kafka", "bspump-kafka"), ("bspump.socket", "bspump-ipc"), ("bspump.matrix", "bspump-analyzer")],
+)
+def test_the_package_that_has_a_missing_module_is_named(
+    monkeypatch: pytest.MonkeyPatch, pump: PumpRunner, module: str, distribution: str
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(bspump.ConfigurationError) as caught:
+        bspump.PumpBuilder({}).construct_connection(pump.app, pump.service, {"module": module, "class": "X"})
+    assert str(caught.value) == (
+        f"module: there is no module '{module}'; is the package installed (pip install {distribution})?"
+    )

@@ -54,6 +54,10 @@ def test_looking_whether_a_key_is_there_or_going_over_all_is_no_use(pump: PumpRu
     assert "a" in cache
     assert next(iter(cache.items())) == ("a", "A")
     assert next(iter(cache.values())) == "A"
+    assert "A" in cache.values()
+    assert "D" not in cache.values()
+    assert ("a", "A") in cache.items()
+    assert ("a", "B") not in cache.items()
     cache["d"] = "D"
     assert list(cache) == ["b", "c", "d"]
 

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,10 @@ class FakeRegistry:
         return [(self.plugins[1].components[0], self.plugins[1])]
 
     def call(self, hook: str, **arguments: Any) -> list[object]:
-        return [[click.Command("acme", callback=lambda: click.echo("acme!"), help="Does what Acme does.")]]
+        def commands() -> Iterator[click.Command]:
+            yield click.Command("anvil", help="Makes an anvil.")
+
+        return [[click.Command("acme", callback=lambda: click.echo("acme!"), help="Does what Acme does.")], commands()]
 
 
 @pytest.fixture
@@ -135,6 +139,7 @@ def test_what_is_not_stable_is_marked() -> None:
 def test_a_plugin_adds_a_command() -> None:
     assert re.search(r"\n  acme +Does what Acme does\.\n", call("--help").output)
     assert call("acme").output == "acme!\n"
+    assert re.search(r"\n  anvil +Makes an anvil\.\n", call("--help").output), "a hook may yield its commands"
 
 
 def test_plugins_that_are_all_right() -> None:
@@ -169,13 +174,14 @@ def test_declared_options_are_described_by_their_declarations(monkeypatch: pytes
     monkeypatch.setattr(registry, "load", lambda component: Described)
     assert call("describe", "source", "Described").output == (
         "source Described\nsomewhere.Described, since 0.1, stable\n\nIs described.\n\nIt has options.\n\nOptions\n"
+        "  commit_interval  (duration (5, 1.5s, 2m, 1h); default: 1.0)\n"
+        "      How often the position is committed, in seconds.\n"
         "  token  (text; default: ''; secret)\n      What 'it' is known by.\n"
         "  size  (whole number, 1 or more; default: 3; deprecated since 0.2, use length)\n      How large.\n"
         "  name  (text; required)\n      Its name.\n"
-        "  commit_interval  (float; default: 1.0)\n"
     )
     record = json.loads(call("describe", "source", "Described", "--json").output)
-    assert record["options"][1]["schema"] == {"type": "integer", "minimum": 1}
+    assert record["options"][2]["schema"] == {"type": "integer", "minimum": 1}
 
 
 def test_what_is_not_there_cannot_be_described() -> None:

@@ -233,6 +233,23 @@ def test_a_tee_source_gives_its_binding_up_when_its_pipeline_stops(pump: PumpRun
     assert copy_sink.events == ["a", "c"]
 
 
+def test_a_tee_source_ends_without_a_word_when_its_tee_is_gone(
+    pump: PumpRunner, caplog: pytest.LogCaptureFixture
+) -> None:
+    pipeline, copies = bspump.Pipeline(pump.app, "P"), bspump.Pipeline(pump.app, "C")
+    source, sink = MemorySource(pump.app, pipeline, [1]), MemorySink(pump.app, copies)
+    pipeline.build(source, TeeProcessor(pump.app, pipeline), NullSink(pump.app, pipeline))
+    copies.build(TeeSource(pump.app, copies).bind("P.TeeProcessor"), sink)
+
+    async def scenario() -> None:
+        await sink.wait_for(1)
+        pump.service.del_pipeline("P")
+        await until(lambda: not pipeline._life_cycle.is_running)
+
+    pump.run(scenario, pipeline, copies)
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
 def test_a_tee_source_bound_to_nothing_is_a_configuration_problem(
     pump: PumpRunner, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -825,3 +825,40 @@ class FragileBufferedSink(bspump.BufferedSink):
         if self.is_broken:
             raise bspump.RejectedError("refused")
         self.written.extend(batch)
+
+
+def test_dead_letters_go_to_the_pipeline_that_took_the_place_of_another(pump: PumpRunner) -> None:
+    pipeline = bspump.Pipeline(pump.app, "P", config={"on_error": "dead_letter", "dead_letter": "D"})
+    source = bspump.common.InternalSource(pump.app, pipeline)
+
+    class Refusing(bspump.Sink):
+        def process(self, context: bspump.Context, event: Any) -> None:
+            raise ValueError(event)
+
+    def build_letters() -> tuple[bspump.Pipeline, MemorySink]:
+        letters = bspump.Pipeline(pump.app, "D")
+        sink = MemorySink(pump.app, letters)
+        letters.build(bspump.common.InternalSource(pump.app, letters), sink)
+        return letters, sink
+
+    pipeline.build(source, Refusing(pump.app, pipeline))
+    first, first_sink = build_letters()
+
+    async def scenario() -> None:
+        source.put({}, 1)
+        await first_sink.wait_for(1)
+        pump.service.del_pipeline("D")
+        await until(lambda: not first._life_cycle.is_running)
+        second, second_sink = build_letters()
+        pump.service.add_pipeline(second)
+        await pump.service.initialize(pump.app)
+        source.put({}, 2)
+        await second_sink.wait_for(1)
+        assert [letter["event"] for letter in second_sink.events] == [2]
+        pump.service.del_pipeline("D")
+        await until(lambda: not second._life_cycle.is_running)
+        source.put({}, 3)
+        await until(pipeline.is_error)
+        assert "have no destination: 'D' is no pipeline" in pipeline.rest_get()["Error"]
+
+    pump.run(scenario, pipeline, first)

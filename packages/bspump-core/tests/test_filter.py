@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -58,6 +59,7 @@ def test_attributes_of_the_context_are_filtered(pump: PumpRunner) -> None:
     ("config", "sentence"),
     [
         ({}, "keep: '' names no attribute, and neither does drop; expected one of them to"),
+        ({"drop": 5}, "drop: 5 is neither a text nor a list of names"),
         ({"keep": "a", "drop": "b"}, "drop: 'b' cannot be set together with keep"),
         ({"keep": "a", "apply_to": "both"}, "apply_to: 'both' is none of event, context"),
     ],
@@ -98,6 +100,31 @@ def test_a_predicate_may_be_overridden(pump: PumpRunner) -> None:
             return event % 2 == 0
 
     assert run(pump, Even, list(range(10))).events == [0, 2, 4, 6, 8]
+
+
+@pytest.mark.parametrize("is_overridden", [False, True])
+def test_a_predicate_that_remembers_is_asked_once_about_each_event(pump: PumpRunner, is_overridden: bool) -> None:
+    seen: set[int] = set()
+
+    def is_new(context: bspump.Context, event: dict[str, int]) -> bool:
+        if event["id"] in seen:
+            return False
+        seen.add(event["id"])
+        return True
+
+    class Fresh(ContentFilter):
+        def predicate(self, context: bspump.Context, event: dict[str, int]) -> bool:
+            return is_new(context, event)
+
+    events: list[dict[str, Any]] = [{"id": 1}, {"id": 2}, {"id": 1}, {"without": "id"}, {"id": 3}]
+    sink = run(pump, Fresh, events) if is_overridden else run(pump, ContentFilter, events, query=is_new)
+    assert sink.events == [{"id": 1}, {"id": 2}, {"id": 3}]
+
+
+def test_an_event_that_cannot_be_asked_fails_alone(pump: PumpRunner) -> None:
+    sink = run(pump, ContentFilter, [{"a": 1}, "no dictionary", {"a": 2}, {"a": 1}], query={"a": 1})
+    assert sink.events == [{"a": 1}, {"a": 1}]
+    assert sink.Pipeline._counts.errors == 1
 
 
 def test_the_context_may_be_asked(pump: PumpRunner) -> None:
@@ -144,6 +171,12 @@ MATCHES: list[tuple[dict[str, Any], list[Any], list[Any]]] = [
     ({"a": {"$eq": 1}}, [{"a": 1}], [{"a": 2}]),
     ({"a": {"$ne": 1}}, [{"a": 2}, {}, {"a": "1"}], [{"a": 1}, {"a": [1, 2]}]),
     ({"a": {"$in": [1, None]}}, [{"a": 1}, {}, {"a": [3, 1]}], [{"a": 2}]),
+    (
+        {"a": {"$in": [1, "x", [2, 3], {"b": 4}, float("nan")]}},
+        [{"a": 1.0}, {"a": "x"}, {"a": [2, 3]}, {"a": {"b": 4}}, {"a": [[5], "x"]}],
+        [{"a": True}, {"a": 2}, {"a": [2]}, {"a": {"b": 5}}, {"a": float("nan")}, {}],
+    ),
+    ({"a": {"$in": [True]}}, [{"a": True}], [{"a": 1}]),
     ({"a": {"$nin": [1, 2]}}, [{"a": 3}, {}], [{"a": 1}, {"a": [2]}]),
     ({"a": {"$exists": True}}, [{"a": None}, {"a": 0}], [{}, {"b": 1}]),
     ({"a.b": {"$exists": False}}, [{}, {"a": 1}, {"a": {}}], [{"a": {"b": None}}]),
@@ -176,6 +209,7 @@ def test_a_query_matches(query: dict[str, Any], matching: list[Any], others: lis
         {"a": {"$exists": "no"}},
         {"a": {"$regex": "("}},
         {"a": {"$regex": 5}},
+        {"a": {"$regex": re.compile("a"), "$options": "i"}},
         {"a": {"$regex": "a", "$options": "q"}},
         {"a": {"$options": "i"}},
         {"a": {"$not": 1}},
@@ -188,3 +222,18 @@ def test_a_query_matches(query: dict[str, Any], matching: list[Any], others: lis
 def test_what_is_no_query_is_refused(query: Any) -> None:
     with pytest.raises(bspump.ConfigurationError, match="is not what is expected there"):
         Query(query)
+
+
+def test_a_long_list_is_not_gone_through_for_each_event() -> None:
+    class Address(str):
+        comparisons = 0
+        __hash__ = str.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            Address.comparisons += 1
+            return str.__eq__(self, other)
+
+    query = Query({"ip": {"$in": [f"10.0.0.{number}" for number in range(1000)]}})
+    assert query.match({"ip": Address("10.0.0.999")})
+    assert not query.match({"ip": Address("10.0.1.0")})
+    assert Address.comparisons < 10

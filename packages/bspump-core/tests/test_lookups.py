@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import subprocess
+import sys
+import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import bspump
+from bspump._urls import hide_secrets, shown_url
 from bspump.abc.lookup import AsyncLookupMixin, MappingLookup
 from bspump.abc.lookupprovider import LookupBatchProviderABC
 from bspump.testing import MemorySink, MemorySource, PumpRunner, until
@@ -248,16 +253,91 @@ def test_a_load_of_ones_own_that_fails_is_said_in_a_sentence_when_it_is_refreshe
             self.loads += 1
             if self.loads in (2, 3):
                 raise KeyError("no such table")
+            if self.loads == 4:
+                raise asyncio.CancelledError  # out of something that it awaits
             return True
 
     lookup = Counted(pump.app, "L", config={"refresh_period": 0.001})
     pump.service.add_lookup(lookup)
 
     async def scenario() -> None:
-        await until(lambda: lookup.loads > 4)
+        await until(lambda: lookup.loads > 5)
         assert warnings(caplog) == ["[lookup:L] cannot be loaded: KeyError: 'no such table'"]
         assert lookup.problem is None
         assert "Traceback" not in caplog.text
+
+    pump.run(scenario)
+
+
+@pytest.mark.parametrize("calls_base", [False, True])
+def test_what_a_load_of_ones_own_brings_is_announced_once(pump: PumpRunner, calls_base: bool) -> None:
+    class Own(bspump.DictionaryLookup):
+        async def load(self) -> bool:
+            if calls_base:
+                return await super().load()
+            self.Dictionary = {"a": 1}
+            return True
+
+    lookup = Own(pump.app, "L")
+    lookup.Provider = Shelf(lookup, b'{"a": 1}', b'{"a": 2}')
+    listener = Listener(lookup)
+    pump.service.add_lookup(lookup)
+
+    async def scenario() -> None:
+        assert (lookup["a"], listener.count) == (1, 1)
+        await lookup.ensure_future_update(asyncio.get_running_loop())
+        assert listener.count == 2
+
+    pump.run(scenario)
+
+
+def test_a_cancellation_from_within_does_not_end_the_refresh(
+    pump: PumpRunner, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Cut(Shelf):
+        loads = 0
+
+        async def load(self) -> bytes | bool | None:
+            self.loads += 1
+            if self.loads == 2:
+                raise asyncio.CancelledError
+            return await super().load()
+
+    lookup = bspump.DictionaryLookup(pump.app, "L", config={"refresh_period": 0.001})
+    lookup.Provider = shelf = Cut(lookup, b'{"n": 1}', b'{"n": 2}')
+    pump.service.add_lookup(lookup)
+
+    async def scenario() -> None:
+        await until(lambda: lookup["n"] == 2 and shelf.loads > 3)
+        [warning] = warnings(caplog)
+        assert "cannot be loaded: something that it awaited was cancelled; what it had before stays" in warning
+
+    pump.run(scenario)
+
+
+def test_a_load_that_is_given_up_is_made_up_for(pump: PumpRunner) -> None:
+    class Slow(Shelf):
+        is_slow = False
+
+        async def load(self) -> bytes | bool | None:
+            if self.ETag == self.version:
+                return False
+            content = await super().load()
+            if self.is_slow:
+                await asyncio.Event().wait()
+            return content
+
+    lookup = dictionary(pump)
+    lookup.Provider = shelf = Slow(lookup, b'{"a": 1}', b'{"a": 2}', b'{"a": 2}')
+
+    async def scenario() -> None:
+        await lookup.load()
+        shelf.version, shelf.is_slow = "v2", True
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(lookup.load(), 0.01)
+        shelf.is_slow = False
+        assert await lookup.load() is True
+        assert lookup["a"] == 2
 
     pump.run(scenario)
 
@@ -290,6 +370,47 @@ def test_a_lazy_lookup_has_no_period(pump: PumpRunner) -> None:
     bspump.DictionaryLookup(pump.app, "L", config={"refresh_period": "5m"}, lazy=True)
     [problem] = pump.service.configuration_problems
     assert problem == "[lookup:L] refresh_period: '5m' cannot be used by a lazy lookup, which nobody loads but its user"
+
+
+def test_a_stop_does_not_wait_for_a_lookup_that_is_still_loaded_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(
+        textwrap.dedent(
+            """
+            import asyncio
+            import bspump
+            from bspump.testing import MemorySink, MemorySource
+
+            class Endless(bspump.DictionaryLookup):
+                async def load(self):
+                    print("loading", flush=True)
+                    await asyncio.Event().wait()
+
+            app = bspump.BSPumpApplication(args=[])
+            app.PumpService.add_lookup(Endless(app, "L"))
+            pipeline = bspump.Pipeline(app, "P")
+            sink = MemorySink(app, pipeline)
+            pipeline.build(MemorySource(app, pipeline, [1]), sink)
+            app.PumpService.add_pipeline(pipeline)
+            code = app.run()
+            assert sink.events == []
+            raise SystemExit(code)
+            """
+        )
+    )
+    process = subprocess.Popen(
+        [sys.executable, "app.py"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        while "loading" not in process.stdout.readline():
+            assert process.poll() is None
+        process.terminate()
+        _, said = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == 0, said
+    assert "The application ends before its lookups are loaded: 'L'" in said
+    assert "Traceback" not in said
 
 
 def test_every_lookup_that_cannot_be_loaded_is_named_and_nothing_starts(
@@ -392,6 +513,40 @@ def test_what_is_said_of_a_master_has_no_password_in_it(pump: PumpRunner, caplog
     pump.run(scenario)
 
 
+def test_what_is_said_of_a_url_has_no_value_of_its_query_in_it(
+    pump: PumpRunner, caplog: pytest.LogCaptureFixture
+) -> None:
+    lookup = Copy(pump.app, "L", config={"source_url": "shelf://one/x?region=eu&token=secret"})
+    assert isinstance(lookup.Provider, Shelf)
+    lookup.Provider.URL = str(lookup.Config["source_url"])
+    lookup.Provider.contents = [OSError(f"no answer from {lookup.Provider.URL}")]
+
+    async def scenario() -> None:
+        await lookup.load_or_warn()
+        public = "shelf://one/x?region=…&token=…"
+        assert warnings(caplog) == [f"[lookup:L] source_url: '{public}' cannot be loaded: no answer from {public}"]
+
+    pump.run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://ann:secret@host:1/a?b=1&c", "https://host:1/a?b=…&…"),
+        ("https://host/a", "https://host/a"),
+        ("https://host/a#token=secret", "https://host/a"),
+        ("data/what?.json", "data/what?.json"),
+        ("file:///data/a@b", "file:///data/a@b"),
+        ("acme:/x?token=secret", "acme:/x?token=…"),
+        ("ann:secret@host/a", "ann:host/a"),
+        ("http://ann:secret@[::1?token=secret", "[::1"),
+    ],
+)
+def test_a_url_is_shown_without_what_may_be_a_secret(url: str, shown: str) -> None:
+    assert shown_url(url) == shown
+    assert hide_secrets(f"GET {url} failed", url) == f"GET {shown} failed"
+
+
 def test_what_is_set_in_a_copy_is_warned_of(pump: PumpRunner, caplog: pytest.LogCaptureFixture) -> None:
     lookup = Copy(pump.app, "L", config={"master_url": "http://main"})
     lookup.set({"a": 1})
@@ -404,6 +559,14 @@ def test_an_unknown_scheme_is_a_configuration_error(pump: PumpRunner) -> None:
     bspump.DictionaryLookup(pump.app, config={"source_url": "gopher://user:secret@x"})
     [problem] = pump.service.configuration_problems
     assert problem.startswith("[lookup:DictionaryLookup] source_url: 'gopher://x' ")
+
+
+def test_the_option_that_has_the_wrong_url_is_named(pump: PumpRunner) -> None:
+    bspump.DictionaryLookup(pump.app, "A", config={"master_url": "gopher://main"})
+    bspump.DictionaryLookup(pump.app, "B", config={"source_url": "http://ann:secret@[::1/x"})
+    first, second = pump.service.configuration_problems
+    assert first.startswith("[lookup:A] master_url: 'gopher://main/bspump/v1/lookup/A' is neither ")
+    assert second == "[lookup:B] source_url: '[::1/x' is no URL (Invalid IPv6 URL)"
 
 
 def test_a_lookup_that_asks_for_each_value_is_awaited(pump: PumpRunner) -> None:

@@ -51,7 +51,7 @@ def test_a_method_of_the_wrong_kind_is_refused(
 
 def test_what_looks_like_a_mistake_is_said_at_the_start(pump: PumpRunner, caplog: pytest.LogCaptureFixture) -> None:
     pump.configure("pipeline:Mian", on_error="skip")
-    pump.configure("pipeline:Main", on_eror="skip", api_key="secret")
+    pump.configure("pipeline:Main", on_eror="skip", whatever="secret")
     pump.configure("lookup:Names", refresh_perod="1h", master_url="")
     pump.service.add_lookup(bspump.DictionaryLookup(pump.app, "Names"))
     main, empty = bspump.Pipeline(pump.app, "Main"), bspump.Pipeline(pump.app, "Empty")
@@ -64,7 +64,7 @@ def test_what_looks_like_a_mistake_is_said_at_the_start(pump: PumpRunner, caplog
     assert "[pipeline:Mian] belongs to no component; did you mean 'pipeline:Main'?" in caplog.text
     assert "[pipeline:Main] on_eror: there is no such option; did you mean 'on_error'?" in caplog.text
     assert "[lookup:Names] refresh_perod: there is no such option; did you mean 'refresh_period'?" in caplog.text
-    assert "api_key" not in caplog.text
+    assert "secret" not in caplog.text
     assert "IteratorSource('Main.*IteratorSource') has no trigger" in caplog.text
     assert "Pipeline 'Empty' has no source; was build() called?" in caplog.text
 
@@ -244,3 +244,93 @@ def test_an_event_that_cannot_even_be_shown_is_set_aside_like_any_other(
     pump.run(source.finished.wait, pipeline)
     assert sink.events == [1, 2]
     assert "TypeError: no, event <Shy, of which repr() raises ValueError>" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("misspelt", "meant"), [("paht", "path"), ("ulr", "url"), ("mdoe", "mode"), ("usrname", "username")]
+)
+def test_letters_that_are_swapped_or_missing_are_noticed(
+    pump: PumpRunner, caplog: pytest.LogCaptureFixture, misspelt: str, meant: str
+) -> None:
+    class Sink(MemorySink):
+        ConfigDefaults = {"path": "", "url": "", "mode": "", "username": "", "compression": ""}
+
+    pump.configure("pipeline:Main:Sink", **{misspelt: "x"})
+    pipeline = bspump.Pipeline(pump.app, "Main")
+    pipeline.build(MemorySource(pump.app, pipeline), Sink(pump.app, pipeline))
+    start_and_stop(pump, pipeline)
+    assert f"[pipeline:Main:Sink] {misspelt}: there is no such option; did you mean '{meant}'?" in caplog.text
+
+
+def test_options_that_are_handed_over_are_looked_at_as_those_in_a_file(
+    pump: PumpRunner, caplog: pytest.LogCaptureFixture
+) -> None:
+    pipeline = bspump.Pipeline(pump.app, "Main")
+    source = bspump.common.InternalSource(pump.app, pipeline, config={"queue_maxsize": 1, "nothing_of_the_kind": 2})
+    pipeline.build(source, MemorySink(pump.app, pipeline))
+    start_and_stop(pump, pipeline)
+    begin = "[pipeline:Main:InternalSource]"
+    assert f"{begin} queue_maxsize: there is no such option; did you mean 'queue_max_size'?" in caplog.text
+    assert f"{begin} nothing_of_the_kind: there is no such option\n" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("section", "meant"), [("pipline:P", "pipeline:P"), ("Pipeline:P", "pipeline:P"), ("lokup:L", "lookup:L")]
+)
+def test_a_misspelt_kind_of_section_is_noticed(
+    pump: PumpRunner, caplog: pytest.LogCaptureFixture, section: str, meant: str
+) -> None:
+    pump.configure(section, path="x")
+    pump.configure("sentry:general", path="x")
+    start_and_stop(pump)
+    assert f"[{section}] belongs to no component; did you mean '{meant}'?" in caplog.text
+    assert "sentry" not in caplog.text
+
+
+def test_a_pipeline_without_a_sink_at_its_end_is_noticed(pump: PumpRunner, caplog: pytest.LogCaptureFixture) -> None:
+    pipeline = bspump.Pipeline(pump.app, "P")
+    pipeline.build(MemorySource(pump.app, pipeline), bspump.common.PrintProcessor(pump.app, pipeline))
+    start_and_stop(pump, pipeline)
+    assert "Pipeline 'P' ends with PrintProcessor('P.PrintProcessor'), which is no sink" in caplog.text
+
+
+def test_processors_may_be_given_as_a_list(pump: PumpRunner) -> None:
+    pipeline = bspump.Pipeline(pump.app, "P")
+    printers: list[bspump.Processor] = [
+        bspump.common.PrintProcessor(pump.app, pipeline, str(number)) for number in range(2)
+    ]
+    sink = MemorySink(pump.app, pipeline)
+    pipeline.build(MemorySource(pump.app, pipeline), printers, sink)
+    assert list(pipeline.iter_processors()) == [*printers, sink]
+
+
+def test_an_option_that_is_not_set_is_named_with_its_section(pump: PumpRunner) -> None:
+    pipeline = bspump.Pipeline(pump.app, "P")
+    with pytest.raises(KeyError) as caught:
+        pipeline.Config["url"]
+    assert caught.value.args == ("[pipeline:P] url is not set",)
+    assert pipeline.Config.get("url") is None
+
+
+@pytest.mark.parametrize("interval", ["often", [1], float("nan"), 0])
+def test_a_trigger_says_what_is_wrong_with_its_interval(pump: PumpRunner, interval: Any) -> None:
+    with pytest.raises(
+        bspump.ConfigurationError, match=r"^PeriodicTrigger interval: .* is (no number of|not above 0) seconds"
+    ):
+        bspump.trigger.PeriodicTrigger(pump.app, interval)
+
+
+def test_text_that_is_no_json_is_told_without_a_traceback(pump: PumpRunner, caplog: pytest.LogCaptureFixture) -> None:
+    pipeline = bspump.Pipeline(pump.app, "P")
+    source = MemorySource(pump.app, pipeline, ["{bad"])
+    pipeline.build(source, bspump.common.StdJsonToDictParser(pump.app, pipeline), MemorySink(pump.app, pipeline))
+    pump.run(lambda: until(pipeline.is_error), pipeline)
+    assert "Pipeline 'P' stopped at P.StdJsonToDictParser: JSONDecodeError: " in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+def start_and_stop(pump: PumpRunner, *pipelines: bspump.Pipeline) -> None:
+    async def scenario() -> None:
+        return
+
+    pump.run(scenario, *pipelines)

@@ -74,6 +74,52 @@ def test_an_option_may_have_another_key(pump: PumpRunner) -> None:
     assert AcmeSink(pump.app, pipeline, config={"host": "there"}).address == "there"
 
 
+def test_an_encoding_may_be_empty_if_the_declaration_says_what_that_means(pump: PumpRunner) -> None:
+    class Text(bspump.Sink):
+        free = option.encoding("", help="May be empty.")
+        usual = option.encoding("utf-8", empty="latin-1", help="May be empty too.")
+        strict = option.encoding("utf-8", help="May not be empty.")
+
+        def process(self, context: bspump.Context, event: Any) -> None: ...
+
+    pipeline = bspump.Pipeline(pump.app, "P")
+    sink = Text(pump.app, pipeline)
+    assert (sink.free, sink.usual, sink.strict) == ("", "utf-8", "utf-8")
+    sink = Text(pump.app, pipeline, "T", config={"free": " ", "usual": " ", "strict": ""})
+    assert (sink.free, sink.usual, sink.strict) == ("", "latin-1", "utf-8")
+    assert pump.service.configuration_problems == [
+        "[pipeline:P:T] strict: '' is no known text encoding (such as utf-8)"
+    ]
+
+
+@pytest.mark.parametrize("value", ["a: 1\n\n b : x:y\nc:", {"a": 1, "b": "x:y", "c": ""}])
+def test_a_mapping_has_a_name_and_a_value_on_each_line(pump: PumpRunner, value: object) -> None:
+    class Labelled(bspump.Sink):
+        labels = option.mapping(help="What is said of it.")
+
+        def process(self, context: bspump.Context, event: Any) -> None: ...
+
+    pipeline = bspump.Pipeline(pump.app, "P")
+    assert Labelled(pump.app, pipeline, config={"labels": value}).labels == {"a": "1", "b": "x:y", "c": ""}
+    assert Labelled(pump.app, pipeline).labels == {}
+    assert pump.service.configuration_problems == []
+    assert Labelled(pump.app, pipeline, "L", config={"labels": "a: 1\nhush"}).labels == {}
+    assert pump.service.configuration_problems == [
+        "[pipeline:P:L] labels: number 2 is not of the form 'Name: value', on a line of its own"
+    ]
+
+
+def test_a_default_that_cannot_be_printed_is_shown_in_quotes() -> None:
+    class Lines(bspump.Sink):
+        """Ends lines."""
+
+        end = option.text("\n", help="What ends a line.")
+
+        def process(self, context: bspump.Context, event: Any) -> None: ...
+
+    assert (inspect.getdoc(Lines) or "").endswith("end: What ends a line (text; default: '\\n').")
+
+
 def test_every_value_that_cannot_be_read_is_told_at_once(pump: PumpRunner) -> None:
     config = {"level": "medium", "tries": "0", "share": 2, "timeout": "soon", "limit": "big", "is_strict": "maybe"}
     AcmeSink(pump.app, bspump.Pipeline(pump.app, "P"), "A", config={**config, "codec": "utf-9"})

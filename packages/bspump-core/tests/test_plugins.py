@@ -118,6 +118,7 @@ def test_switches_are_read_from_the_environment() -> None:
     ("code", "problem"),
     [
         ("1 / 0", "cannot be imported: ZeroDivisionError: division by zero"),
+        ("raise SystemExit('no client')", "cannot be imported: SystemExit: no client"),
         ("import no_such_client", "cannot be imported: ModuleNotFoundError: No module named 'no_such_client'"),
         (
             "from bspump.plugins import hookimpl\n@hookimpl\ndef bspump_component(): return []",
@@ -354,3 +355,13 @@ def test_every_hook_says_what_it_is_for() -> None:
 def test_what_is_installed_is_found_once() -> None:
     assert get_registry() is get_registry()
     assert get_registry().find_class(Kind.SINK, "NullSink") is NullSink
+
+
+def test_a_distribution_without_metadata_is_reported_and_the_others_are_used(install: Install, tmp_path: Path) -> None:
+    install("bspump-acme")
+    install("bspump-good", name="GoodSink")
+    (tmp_path / "bspump_acme-1.0.dist-info" / "METADATA").unlink()
+    found = registry(tmp_path)
+    [problem] = found.problems
+    assert problem == ("? ?: the metadata of what 'bspump_acme' came with is missing; install it again, or remove it")
+    assert [component.name for component, _ in found.components()] == ["GoodSink"]

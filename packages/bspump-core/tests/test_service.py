@@ -9,7 +9,7 @@ import pytest
 
 import bspump
 from bspump.common import InternalSource, NullSink, RouterSink
-from bspump.testing import MemorySink, MemorySource, PumpRunner
+from bspump.testing import MemorySink, MemorySource, PumpRunner, until
 
 
 class Wire(bspump.Connection):
@@ -215,3 +215,71 @@ def test_a_router_may_be_located_in_the_constructor_if_the_target_was_added_befo
         await sink.wait_for(2)
 
     pump.run(scenario, feeder)
+
+
+class ToQ(RouterSink):
+    def process(self, context: bspump.Context, event: Any) -> None:
+        self.route(context, event, "Q.*InternalSource")
+
+
+def build_target(pump: PumpRunner) -> tuple[bspump.Pipeline, MemorySink]:
+    pipeline = bspump.Pipeline(pump.app, "Q")
+    sink = MemorySink(pump.app, pipeline)
+    pipeline.build(InternalSource(pump.app, pipeline), sink)
+    return pipeline, sink
+
+
+def test_a_pipeline_that_takes_the_place_of_another_is_fed(pump: PumpRunner) -> None:
+    feeder = bspump.Pipeline(pump.app, "P")
+    source = InternalSource(pump.app, feeder)
+    feeder.build(source, ToQ(pump.app, feeder))
+    first, first_sink = build_target(pump)
+
+    async def scenario() -> None:
+        source.put({}, 1)
+        await first_sink.wait_for(1)
+        pump.service.del_pipeline(first)
+        await until(lambda: not first._life_cycle.is_running)
+        second, second_sink = build_target(pump)
+        pump.service.add_pipeline(second)
+        await pump.service.initialize(pump.app)
+        source.put({}, 2)
+        await second_sink.wait_for(1)
+        assert (first_sink.events, second_sink.events) == ([1], [2])
+
+    pump.run(scenario, feeder, first)
+    assert pump.app.ExitCode == 0
+
+
+@pytest.mark.parametrize("is_running", [True, False])
+def test_what_feeds_a_pipeline_that_is_gone_is_told_and_not_held_for_ever(pump: PumpRunner, is_running: bool) -> None:
+    feeder = bspump.Pipeline(pump.app, "P")
+    source = InternalSource(pump.app, feeder)
+    router = ToQ(pump.app, feeder)
+    feeder.build(source, router)
+    target, _ = build_target(pump)
+
+    async def scenario() -> None:
+        router.locate("Q.*InternalSource")
+        if not is_running:
+            await target.stop()
+        pump.service.del_pipeline("Q")
+        await until(feeder.is_ready)
+        source.put({}, 1)
+        await until(feeder.is_error)
+        assert "cannot route to 'Q.*InternalSource'" in feeder.rest_get()["Error"]
+
+    pump.run(scenario, feeder, target)
+
+
+def test_a_linked_pipeline_that_is_gone_holds_its_ancestor_no_longer(pump: PumpRunner) -> None:
+    ancestor, child = build(pump, "A"), build(pump, "C")
+    child.link(ancestor)
+
+    async def scenario() -> None:
+        child.throttle("test")
+        assert not ancestor.is_ready()
+        pump.service.del_pipeline(child)
+        await until(ancestor.is_ready)
+
+    pump.run(scenario, ancestor, child)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -207,6 +208,22 @@ def test_a_program_waits_while_the_pipeline_does_not_read(pump: PumpRunner) -> N
         await sink.wait_for(200_000)
 
     pump.run(scenario, pipeline)
+
+
+def test_what_a_stop_keeps_out_is_said(pump: PumpRunner, caplog: pytest.LogCaptureFixture) -> None:
+    class Held(Fragile):
+        def process(self, context: bspump.Context, event: Any) -> Any:
+            self.Pipeline.throttle("test")
+            return event
+
+    pipeline = bspump.Pipeline(pump.app, "P")
+    command = python("import time; print('\\n'.join(map(str, range(5000)))); time.sleep(1000)")
+    source = SubProcessSource(pump.app, pipeline, config={"command": command, "stop_grace": 0.1})
+    sink = MemorySink(pump.app, pipeline)
+    pipeline.build(source, Held(pump.app, pipeline), sink)
+    pump.run(lambda: sink.wait_for(1), pipeline)
+    assert 0 < len(sink.events) < 5000
+    assert re.search(r"SubProcessSource.* ends with [0-9]+ line\(s\), or more, that were not brought", caplog.text)
 
 
 def test_a_stop_ends_the_program_and_all_that_it_started(pump: PumpRunner) -> None:

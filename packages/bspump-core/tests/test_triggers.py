@@ -480,3 +480,27 @@ def test_cron_follows_the_change_of_the_clocks(pump: PumpRunner, clock: list[dat
         assert first.astimezone(datetime.UTC).isoformat() == "2024-03-31T10:00:00+00:00"
 
     pump.run(scenario)
+
+
+def test_a_deleted_pipeline_is_no_longer_held_by_its_triggers(pump: PumpRunner) -> None:
+    triggers: list[Trigger] = [
+        PeriodicTrigger(pump.app, 0.01),
+        OpportunisticTrigger(pump.app),
+        RunOnceTrigger(pump.app),
+    ]
+    pipeline = bspump.Pipeline(pump.app, "P", config={"stop_timeout": 0.01})
+    source = Cycles(pump.app, pipeline)
+    source.may_end.clear()
+    for trigger in triggers:
+        source.on(trigger)
+    pipeline.build(source, MemorySink(pump.app, pipeline))
+
+    async def scenario() -> None:
+        await until(lambda: source.begun == 1)
+        pump.service.del_pipeline(pipeline)
+        await until(lambda: not any(trigger.Sources for trigger in triggers))
+        assert not pump.service.unfinished_jobs
+        assert not pipeline._life_cycle.is_running
+
+    pump.run(scenario, pipeline)
+    assert pump.app.ExitCode == 0

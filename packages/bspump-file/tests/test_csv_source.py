@@ -142,7 +142,7 @@ def test_a_malformed_row_stops_the_pipeline_and_comes_again(pump: PumpRunner, tm
         await until(rows.is_error)
         assert rows.sink.events == [{"a": "1", "b": "x\ny"}]
         await until(lambda: rows.source.committed_position is not None)
-        rows.source._strict_columns = False
+        rows.source.strict_columns = False
         rows.set_error(None, None, None)
         await rows.sink.wait_for(3)
 

@@ -12,6 +12,7 @@ import pytest
 import bspump.file
 from bspump._component import merged_defaults
 from bspump.file import _plugin
+from bspump.option import declared_options
 
 MODULES = {
     "FileABCSource": "fileabcsource",
@@ -26,7 +27,7 @@ MODULES = {
 }
 
 # What sources and sinks of one's own may be derived from besides.
-BASES = {"AppendingSink", "FileABCSource", "LineBasedSource"}
+BASES = {"AppendingSink", "CSVFormat", "FileABCSource", "LineBasedSource"}
 CLASSES = {component.target.partition(":")[2] for component in _plugin.COMPONENTS}
 
 
@@ -49,6 +50,18 @@ def test_help_names_or_points_to_every_option(name: str) -> None:
     shown = [base.__doc__ for base in component.__mro__ if base is component or base.__name__ in component.__doc__]
     words = set(re.findall(r"\w+", " ".join(shown)))
     assert merged_defaults(component).keys() - words - {"id"} <= {"commit_interval"}
+
+
+@pytest.mark.parametrize("name", sorted(name for name in CLASSES if name.endswith(("Source", "Sink"))))
+def test_every_option_is_declared(name: str) -> None:
+    component = getattr(bspump.file, name)
+    own = {key for base in component.__mro__ if base.__module__.startswith("bspump.file.") for key in _defaults(base)}
+    assert own - declared_options(component).keys() == set()
+
+
+def _defaults(component: type) -> dict[str, object]:
+    found: dict[str, object] = vars(component).get("ConfigDefaults", {})
+    return found
 
 
 def test_nothing_is_imported_before_it_is_used() -> None:

@@ -145,6 +145,7 @@ def test_an_aggregator_may_hold_lines_back_until_those_of_the_next_file_come(pum
     async def scenario() -> None:
         pipeline.source.TriggerEvent.set()
         await pipeline.sink.wait_for(1)
+        await until(lambda: not pipeline.source.is_triggered)
         await pipeline.source.commit_now()
 
     pump.run(scenario, pipeline)

@@ -226,7 +226,7 @@ def test_after_a_checkpoint_everything_is_in_the_file(pump: PumpRunner, tmp_path
 def test_events_are_written_soon_without_a_checkpoint(pump: PumpRunner, tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     writing = Writing(pump, FileLineSink, [b"one"], None, {}, {"path": str(path), "flush_interval": 0.01})
-    writing.source._commit_interval = 1000
+    writing.source.commit_interval = 1000
 
     async def scenario() -> None:
         await until(lambda: path.exists() and path.read_bytes() == b"one\n")
@@ -385,3 +385,9 @@ def test_a_missing_path_is_a_configuration_problem(pump: PumpRunner, sink: Calla
     Writing(pump, sink, [], None, {}, {})
     (problem,) = pump.service.configuration_problems
     assert "path: '' is empty" in problem
+
+
+def test_an_encoding_that_is_none_is_a_configuration_problem(pump: PumpRunner) -> None:
+    Writing(pump, FileBlockSink, [], None, {}, {"path": "a", "encoding": "utf-99"})
+    (problem,) = pump.service.configuration_problems
+    assert problem.endswith("encoding: 'utf-99' is no known text encoding (such as utf-8)")

@@ -12,14 +12,17 @@ import pytest
 import bspump.http
 from bspump._component import merged_defaults
 from bspump.http import _plugin
+from bspump.option import declared_options
 
 README = Path(__file__).parents[1] / "README.md"
 
 CLASSES = sorted({component.target.partition(":")[2] for component in _plugin.COMPONENTS})
+# What the options are declared in that several components have
+BASES = ("AnsweringSource", "CSVFormat", "HTTPClient")
 
 
 def test_every_component_is_exported() -> None:
-    assert set(bspump.http.__all__) == {*CLASSES, "HTTPClientSocketSink"}
+    assert set(bspump.http.__all__) == {*CLASSES, *BASES, "HTTPClientSocketSink"}
     assert set(bspump.http.__all__) <= set(dir(bspump.http))
     for name in CLASSES:
         assert getattr(bspump.http, name).__name__ == name
@@ -38,6 +41,24 @@ def test_help_names_or_points_to_every_option(name: str) -> None:
     assert merged_defaults(component).keys() - words <= {"commit_interval"}
 
 
+@pytest.mark.parametrize("name", CLASSES)
+def test_what_authenticates_is_secret(name: str) -> None:
+    declared = declared_options(getattr(bspump.http, name))
+    assert {key for key, one in declared.items() if one.secret} == declared.keys() & {
+        "password",
+        "bearer_token",
+        "key_password",
+    }
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_every_option_is_declared(name: str) -> None:
+    component = getattr(bspump.http, name)
+    base = next(base for base in component.__mro__ if not base.__module__.startswith("bspump.http."))
+    own = merged_defaults(component).keys() - merged_defaults(base).keys()
+    assert own <= declared_options(component).keys()
+
+
 def test_nothing_is_imported_before_it_is_used() -> None:
     code = "import sys, bspump.http, bspump.http._plugin; sys.exit('bspump.http.source' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -52,7 +73,7 @@ def test_nothing_is_imported_before_it_is_used() -> None:
         ("HTTPClientCSVSource", {"dialect": "excel", "delimiter": ",", "doublequote": True, "quotechar": '"'}),
         ("HTTPClientCSVSource", {"quoting": 0, "skipinitialspace": False, "strict": False, "escapechar": ""}),
         ("HTTPClientWebSocketSink", {"url": "https://localhost:8081/", "output_queue_max_size": 100}),
-        ("HTTPBatchLookupProvider", {"master_timeout": 30, "use_cache": "yes", "cache_dir": ""}),
+        ("HTTPBatchLookupProvider", {"master_timeout": 30, "use_cache": True, "cache_dir": ""}),
     ],
 )
 def test_defaults_are_those_of_the_manual(name: str, defaults: dict[str, object]) -> None:

@@ -231,13 +231,21 @@ def test_a_refused_event_stops_the_pipeline_and_is_sent_once_that_is_cleared(pum
     assert bodies(server)[2:] == [b"[1]", b"[2]", b"[3]"]
 
 
-def test_redirections_are_not_followed(pump: PumpRunner, serve: Serve) -> None:
-    server = serve(text_handler(302, headers={"Location": "https://example.org/new?token=s3cret"}))
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        ("https://example.org/new?token=s3cret", "https://example.org/new?token=…"),
+        ("/new?token=s3cret#s3cret", "http://127.0.0.1:{port}/new?token=…"),
+        ("http://[s3cret", "an invalid URL"),
+    ],
+)
+def test_redirections_are_not_followed(pump: PumpRunner, serve: Serve, location: str, shown: str) -> None:
+    server = serve(text_handler(302, headers={"Location": location}))
     posting = Posting(pump, [1], url=server.url())
 
     async def scenario() -> None:
         message = await until_error(posting)
-        assert "answered 302 Found, which redirects to https://example.org/new?token=…" in message
+        assert f"answered 302 Found, which redirects to {shown.format(port=server.port)}, event" in message
 
     pump.run(scenario, posting)
     assert {request[0] for request in server.requests} == {"POST"}

@@ -15,6 +15,7 @@ import pytest
 
 import bspump
 import bspump.http
+from bspump import option
 from bspump.testing import MemorySink, PumpRunner, until
 
 if TYPE_CHECKING:  # as mypy knows the module
@@ -275,6 +276,37 @@ def test_every_problem_with_the_configuration_is_told_at_once(pump: PumpRunner) 
     assert "headers: number 1 is not of the form 'Name: value'" in problems
     assert "max_failed_retries: -1 is below 0" in problems
     assert "s3cret" not in problems
+
+
+def test_a_url_without_a_scheme_is_refused_without_showing_its_password(pump: PumpRunner) -> None:
+    Polling(pump, url="ann:s3cret@example.org/a?key=s3cret")
+    (problem,) = pump.service.configuration_problems
+    assert problem.endswith("url: 'example.org/a?key=…' is no URL that begins with http:// or https://")
+
+
+def test_headers_may_be_a_mapping_and_have_to_be_valid(pump: PumpRunner) -> None:
+    assert Polling(pump, headers={"X-One": "a: b", "X-Two": 2}).source.Headers == {"X-One": "a: b", "X-Two": "2"}
+    assert pump.service.configuration_problems == []
+    for headers in ({"X One": "s3cret"}, {"X-One": "a\nX-Two: s3cret"}, "X-One:", "s3cret"):
+        Polling(pump, headers=headers)
+        assert pump.service.configuration_problems.pop() == (
+            "[pipeline:Polling:HTTPClientSource] headers: number 1 is not of the form 'Name: value', on a line of its "
+            "own"
+        )
+
+
+def test_a_derived_source_may_declare_options_and_change_defaults(pump: PumpRunner) -> None:
+    class Rates(bspump.http.HTTPClientSource):
+        """Asks for the rates of a currency."""
+
+        ConfigDefaults = {"read_timeout": "2m", "verify_mode": "CERT_NONE"}
+
+        currency = option.text("EUR", help="The currency.")
+
+    source = Polling(pump, Rates, connect_timeout="1s", currency="CZK").source
+    assert isinstance(source, Rates)
+    assert (source.currency, source.read_timeout, source.connect_timeout) == ("CZK", 120.0, 1.0)
+    assert (source.verify_mode, source.max_body_size, source.Method) == ("CERT_NONE", 256 << 20, "GET")
 
 
 def test_a_body_that_is_too_large_is_not_taken_into_memory(pump: PumpRunner, serve: Serve) -> None:

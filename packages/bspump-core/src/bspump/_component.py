@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import asab
+from asab.config import ConfigurableDict
 
 from . import option
 from ._asab import find_pump_service
@@ -22,6 +23,21 @@ if TYPE_CHECKING:
 L = logging.getLogger(__name__)
 
 
+class ComponentConfig(ConfigurableDict):
+    """The merged configuration of a component; a key that is missing is told together with the section."""
+
+    def __init__(self, section: str, values: Mapping[str, Any]) -> None:
+        super().__init__()
+        self._section = section
+        self.update(values)
+
+    def __getitem__(self, key: str) -> Any:
+        try:
+            return super().__getitem__(key)
+        except KeyError:
+            raise KeyError(f"[{self._section}] {key} is not set") from None
+
+
 class Component(asab.Configurable):
     """The base of pipelines, sources, processors, sinks, connections and lookups.
 
@@ -31,10 +47,16 @@ class Component(asab.Configurable):
 
     ConfigDefaults: dict[str, Any] = {}
 
+    _own_options: dict[str, option.Option[Any]] = {}
+
+    takes_further_options: bool = False
+    """Whether there may be options that are not declared, such as those that are handed on to a client library."""
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        own = option.own_options(cls)
+        own = option.take_declarations(cls)
         if own:
+            cls._own_options = own
             defaults = {key: declared.default for key, declared in own.items()}
             cls.ConfigDefaults = {**defaults, **cls.__dict__.get("ConfigDefaults", {})}
             cls.__doc__ = option.with_options(cls.__doc__, own.values())
@@ -56,6 +78,8 @@ class Component(asab.Configurable):
             super().__init__(config_section_name=section, config=dict(config) if config is not None else None)
         except configparser.Error as error:
             raise ConfigurationError(f"[{section}] cannot be read: {error}") from None
+        self.Config = ComponentConfig(section, self.Config)
+        self._given_keys = frozenset(config or ())
         if wider_section is not None:
             self._inherit(wider_section, config or {})
         self._read_declared_options()
@@ -84,7 +108,8 @@ class Component(asab.Configurable):
                     L.warning("[%s] %s: deprecated since %s", self.section, key, one.deprecated)
                 if one.required and not str(self.Config[key]).strip():
                     options.refuse(key, f"is missing; it has to be set ({one.values})")
-                vars(self)[one.attribute] = one.read(options, key)
+                # Not by way of `vars(self)`: that makes every attribute of the instance slower to find.
+                setattr(self, one.attribute, one.read(options, key))
 
     def time(self) -> float:
         """Return the wall-clock time of the application, in seconds since the epoch."""

@@ -27,14 +27,17 @@ class DeadLetters:
             return "is no pipeline with an internal source, and no such source"
         if target.Pipeline is self._pipeline:
             return "is in this very pipeline; dead letters need a pipeline of their own"
-        if self._route is None:
+        if self._route is None or self._route.is_closed:
             self._route = Route(self._pipeline, target)
         return None
 
     def put(self, error: BaseException, context: Context, event: Event, stage: str, attempts: int) -> None:
         """Hand one envelope to the dead-letter pipeline."""
-        if self._route is None:
-            raise RuntimeError(f"The dead letters of pipeline '{self._pipeline.Id}' have no destination")
+        wrong = self.bind() if self._route is None or self._route.is_closed else None
+        if self._route is None or wrong is not None:
+            raise RuntimeError(
+                f"The dead letters of pipeline '{self._pipeline.Id}' have no destination: '{self.address}' {wrong}"
+            )
         self._route.put([{}], [envelope(self._pipeline, error, context, event, stage, attempts)])
 
 

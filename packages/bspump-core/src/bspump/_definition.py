@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ._names import distribution_of
 from .abc.connection import Connection
 from .abc.lookup import Lookup
 from .abc.processor import ProcessorBase
@@ -216,10 +217,10 @@ def _why_not_imported(module_name: str, error: Exception) -> str:
     missing = error.name if isinstance(error, ModuleNotFoundError) else None
     if missing is None or not f"{module_name}.".startswith(f"{missing}."):
         return f"{module_name!r} cannot be imported: {error}"
-    technology = module_name.split(".")[1:2]
-    if not module_name.startswith("bspump.") or not technology:
-        return f"there is no module {module_name!r}"
-    return f"there is no module {module_name!r}; is the package installed (pip install bspump-{technology[0]})?"
+    # Where the package is there, it is the name of the module that is wrong.
+    distribution = distribution_of(missing) if missing.count(".") == 1 else None
+    hint = f"; is the package installed (pip install {distribution})?" if distribution is not None else ""
+    return f"there is no module {module_name!r}{hint}"
 
 
 def _parts(whole: Definition, key: str) -> Iterator[tuple[str, object]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -156,8 +157,8 @@ class ErrorState:
         what = f", event {_shortened(event)}" if event is not None else ""
         message = f"Pipeline '{pipeline.Id}' stopped{where}: {_in_words(error)}{what}"
         self.error = HardError(context, event, error, pipeline.time(), message)
-        # The sentences of our own errors say it all, unless another one is behind them.
-        is_told = isinstance(error, BSPumpError) and error.__cause__ is None
+        # These say it all in a sentence: a traceback would only show how an event goes through the pump.
+        is_told = isinstance(error, (BSPumpError, json.JSONDecodeError, UnicodeError))
         pipeline.L.report(logging.ERROR, message, None if is_told else error)
         self._cleared_event.clear()
         self._has_lost = self._has_lost or has_lost

@@ -63,6 +63,12 @@ _DISTRIBUTIONS = {
 }
 
 
+def distribution_of(module_name: str) -> str | None:
+    """Return which of our distributions has a module such as ``bspump.kafka.source``; None for any other."""
+    package, _, rest = module_name.partition(".")
+    return _DISTRIBUTIONS.get(rest.partition(".")[0]) if package == "bspump" else None
+
+
 def import_name(name: str) -> object:
     """Return what ``bspump.<name>`` stands for: a class, a function, or a subpackage.
 

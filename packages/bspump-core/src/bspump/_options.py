@@ -122,6 +122,24 @@ class Options:
             return self._in_place_of(key, "is no known text encoding (such as utf-8)").text(key)
         return name
 
+    def mapping(self, key: str) -> dict[str, str]:
+        """Return names with their values: a mapping, or a text with ``name: value`` on each line."""
+        value = self._config[key]
+        if isinstance(value, Mapping):
+            return {str(name): str(content) for name, content in value.items()}
+        found: dict[str, str] = {}
+        lines = [line for line in map(str.strip, str(value).splitlines()) if line]
+        for number, line in enumerate(lines, 1):
+            name, colon, content = line.partition(":")
+            if not name.strip() or not colon:
+                # The line itself may be a secret.
+                self.problems.append(
+                    f"[{self._section}] {key}: number {number} is not of the form 'Name: value', on a line of its own"
+                )
+                return {}
+            found[name.strip()] = content.strip()
+        return found
+
     def refuse(self, key: str, expectation: str) -> None:
         """Record that the value of `key` cannot be used, `expectation` completing "<value> ..."."""
         value = "the value" if key in self._secrets else repr(self._config[key])

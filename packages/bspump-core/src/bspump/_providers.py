@@ -5,7 +5,7 @@ from __future__ import annotations
 import urllib.parse
 from typing import TYPE_CHECKING
 
-from ._urls import without_credentials
+from ._urls import shown_url
 from .errors import ConfigurationError, PluginError
 
 if TYPE_CHECKING:
@@ -21,16 +21,19 @@ def find_provider(url: str) -> type[LookupProviderABC]:
     """
     from .plugins import Kind, get_registry
 
-    scheme = urllib.parse.urlsplit(url).scheme
+    try:
+        scheme = urllib.parse.urlsplit(url).scheme
+    except ValueError as error:
+        raise ConfigurationError(f"{shown_url(url)!r} is no URL ({error})") from None
     registry = get_registry()
     try:
         provider: type[LookupProviderABC] = registry.find_class(Kind.LOOKUP_PROVIDER, scheme)
     except PluginError as error:
         known = [component.name for component, _ in registry.components(Kind.LOOKUP_PROVIDER)]
         if scheme in known or "pip install" in str(error):
-            raise PluginError(f"source_url: {without_credentials(url)!r}: {error}") from error.__cause__
+            raise PluginError(f"{shown_url(url)!r}: {error}") from error.__cause__
         schemes = ", ".join(f"{name}://" for name in known if name)
         raise ConfigurationError(
-            f"source_url: {without_credentials(url)!r} is neither a path nor one of {schemes or 'the known schemes'}"
+            f"{shown_url(url)!r} is neither a path nor one of {schemes or 'the known schemes'}"
         ) from None
     return provider

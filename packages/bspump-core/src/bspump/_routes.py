@@ -123,6 +123,12 @@ class Feeders:
         if all(other.target is not route.target for other in others):
             route.feeder.throttle(route.target, False)
 
+    def close_routes(self) -> None:
+        """Give every route up: this pipeline is gone for good, and must not hold the others for ever."""
+        for route in list(self._routes):
+            if not route.is_closed:
+                route.close()
+
     def throttle(self, who: Hashable, enable: bool, target: RouteTarget | None = None) -> None:
         """Hold the pipelines that feed this one, or only those that feed one source, on behalf of `who`."""
         for route in self._routes:

@@ -205,9 +205,15 @@ class _Values(ValuesView[V]):
     def __iter__(self) -> Iterator[V]:
         return (value for _, value in self._mapping._snapshot())
 
+    def __contains__(self, value: object) -> bool:
+        return any(own is value or own == value for own in self)
+
 
 class _Items(ItemsView[K, V]):
     _mapping: LRUCacheDict[K, V]
 
     def __iter__(self) -> Iterator[tuple[K, V]]:
         return self._mapping._snapshot()
+
+    def __contains__(self, item: object) -> bool:
+        return any(own == item for own in self)

@@ -42,5 +42,5 @@ class PipelineError(ProcessingError):
     """What was asked for cannot be had, since the pipeline is stopped by a hard error or by its end."""
 
 
-class PluginError(BSPumpError):
+class PluginError(BSPumpError, ImportError):
     """A distribution is missing, broken or does not fit the installed core."""

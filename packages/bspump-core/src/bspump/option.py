@@ -69,7 +69,8 @@ class Option(Generic[T]):
         """The default as it is shown in help and documentation."""
         if isinstance(self.default, bool):
             return "yes" if self.default else "no"
-        return str(self.default)
+        text = str(self.default)
+        return text if text.isprintable() else repr(text)
 
 
 class Further(TypedDict, total=False):
@@ -88,9 +89,10 @@ def _declare(
     return cast("T", Option(read, default, help, values, schema, **further))
 
 
-def text(default: str = "", *, help: str, **further: Unpack[Further]) -> str:
+def text(default: str | int = "", *, help: str, **further: Unpack[Further]) -> str:
     """Declare a text. What else may be said of it, as of all the others: see `Further`."""
-    return _declare(lambda options, key: options.text(key), default, "text", {"type": "string"}, help, further)
+    schema = {"type": "string" if isinstance(default, str) else ["string", "integer"]}
+    return _declare(lambda options, key: options.text(key), default, "text", schema, help, further)
 
 
 def secret(*, help: str, **further: Unpack[Further]) -> str:
@@ -167,18 +169,37 @@ def choice(default: str, choices: Iterable[str], *, help: str, **further: Unpack
     )
 
 
-def encoding(default: str, *, help: str, **further: Unpack[Further]) -> str:
-    """Declare the name of a text encoding; it may be empty if the default is."""
+def encoding(default: str, *, empty: str | None = None, help: str, **further: Unpack[Further]) -> str:
+    """Declare the name of a text encoding; it may be empty if the default is, or if `empty` says what that means."""
 
     def read(options: Options, key: str) -> str:
-        return "" if not default and not options.text(key).strip() else options.text_encoding(key)
+        may_be_empty = empty is not None or not default
+        return empty or "" if may_be_empty and not options.text(key).strip() else options.text_encoding(key)
 
     return _declare(read, default, "text encoding", {"type": "string"}, help, further)
 
 
+def mapping(*, help: str, **further: Unpack[Further]) -> dict[str, str]:
+    """Declare names with values: one on each line, ``name: value``, or a mapping from Python."""
+    schema = {"type": ["object", "string"], "additionalProperties": {"type": "string"}}
+    return _declare(lambda options, key: options.mapping(key), "", "lines, each name: value", schema, help, further)
+
+
 def own_options(component: type) -> dict[str, Option[Any]]:
     """Return the options that a class declares itself, by their keys."""
-    return {value.key: value for value in vars(component).values() if isinstance(value, Option)}
+    found: dict[str, Option[Any]] = vars(component).get("_own_options", {})
+    return found
+
+
+def take_declarations(component: type) -> dict[str, Option[Any]]:
+    """Take the declarations out of a class, so that the values in its instances are found as quickly as any attribute.
+
+    CPython looks for an attribute of an instance twice where the class has one of the same name.
+    """
+    own = {value.key: value for value in vars(component).values() if isinstance(value, Option)}
+    for one in own.values():
+        delattr(component, one.attribute)
+    return own
 
 
 def declared_options(component: type) -> dict[str, Option[Any]]:

@@ -8,7 +8,7 @@ import logging
 import threading
 from collections.abc import Coroutine, Hashable, Iterator, Mapping, Sequence
 from collections.abc import Generator as PythonGenerator
-from typing import Any
+from typing import Any, cast
 
 import asab
 import asab.pubsub
@@ -161,11 +161,20 @@ class Pipeline(abc.ABC, Component):
 
     # Construction
 
-    def build(self, source: Source | Sequence[Source], *processors: ProcessorBase) -> None:
-        """Set the source, or the list of sources, and append the processors, of which the last is the sink."""
+    def build(
+        self,
+        source: Source | Sequence[Source],
+        *processors: ProcessorBase | Sequence[ProcessorBase],
+    ) -> None:
+        """Set the source, or the list of sources, and append the processors, of which the last is the sink.
+
+        Processors may be given one by one and as lists.
+        """
         self.set_source(source)
-        for processor in processors:
-            self.append_processor(processor)
+        for some in processors:
+            several: Sequence[ProcessorBase] = some if isinstance(some, list | tuple) else [cast("ProcessorBase", some)]
+            for processor in several:
+                self.append_processor(processor)
 
     def set_source(self, source: Source | Sequence[Source]) -> None:
         """Add a source or a list of sources."""

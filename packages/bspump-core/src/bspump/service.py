@@ -58,6 +58,8 @@ class BSPumpService(asab.Service):
         self._loading = asyncio.Lock()
         self._loaded_lookups: set[Lookup] = set()
         self._stopping: set[asyncio.Task[None]] = set()
+        self._stop_asked = asyncio.Event()
+        app.PubSub.subscribe("Application.stop!", self._on_stop)
 
     # Pipelines
 
@@ -98,6 +100,8 @@ class BSPumpService(asab.Service):
     def del_pipeline(self, pipeline: Pipeline | str) -> None:
         """Unregister a pipeline, given itself or its id; if it runs, it is stopped gracefully in the background.
 
+        What feeds it is free of it then, and finds another pipeline that is added with this id.
+
         Raises:
             KeyError: it is not registered.
         """
@@ -107,9 +111,11 @@ class BSPumpService(asab.Service):
         removed = self.Pipelines.pop(pipeline_id)
         removed._metrics.remove()
         if removed._life_cycle.is_running:
-            stopping = self.App.Loop.create_task(removed.stop(), name=f"bspump stop {removed.Id}")
+            stopping = self.App.Loop.create_task(_stop_for_good(removed), name=f"bspump stop {removed.Id}")
             self._stopping.add(stopping)
             stopping.add_done_callback(self._stopping.discard)
+        else:
+            _let_go_of(removed)
 
     # Connections
 
@@ -219,10 +225,11 @@ class BSPumpService(asab.Service):
 
         May be called any number of times: what is loaded or started already stays as it is.
         If there is a problem with the configuration, nothing is started; every problem is printed, and the application
-        ends with exit code 1.
+        ends with exit code 1. Neither is anything started if the application is stopped while a lookup is still loaded.
         """
         async with self._loading:
-            await self._load_lookups()
+            if not await self._load_lookups():
+                return
             pipelines = [pipeline for pipeline in self.Pipelines.values() if not pipeline._life_cycle.is_running]
             problems = list(self.configuration_problems)
             for pipeline in pipelines:
@@ -240,10 +247,25 @@ class BSPumpService(asab.Service):
             for lookup in self._loaded_lookups:
                 lookup._refresher.start()
 
-    async def _load_lookups(self) -> None:
+    def _on_stop(self, message_type: str, counter: int = 1) -> None:
+        self._stop_asked.set()
+
+    async def _load_lookups(self) -> bool:
+        """Load what is new. False: the application was stopped before that was through."""
         new = [lookup for lookup in self.Lookups.values() if not lookup.Lazy and lookup not in self._loaded_lookups]
+        if not new:
+            return True
         self._loaded_lookups.update(new)
-        results = await asyncio.gather(*(lookup.load() for lookup in new), return_exceptions=True)
+        loads = [asyncio.ensure_future(lookup._load_and_announce()) for lookup in new]
+        try:
+            await self._wait_unless_stopped(loads)
+        finally:
+            unfinished = [lookup.Id for lookup, load in zip(new, loads, strict=True) if load.cancel()]
+        if unfinished:
+            L.warning("The application ends before its lookups are loaded: '%s'", "', '".join(unfinished))
+            await asyncio.wait(loads)
+            return False
+        results = await asyncio.gather(*loads, return_exceptions=True)
         for lookup, result in zip(new, results, strict=True):
             if isinstance(result, ConfigurationError):
                 self.configuration_problems.extend(result.problems)
@@ -253,6 +275,17 @@ class BSPumpService(asab.Service):
                 )
             elif isinstance(result, BaseException):
                 raise result
+        return True
+
+    async def _wait_unless_stopped(self, tasks: list[asyncio.Task[bool]]) -> None:
+        stop_asked = asyncio.ensure_future(self._stop_asked.wait())
+        all_done = asyncio.ensure_future(asyncio.wait(tasks))
+        waiting: set[asyncio.Future[Any]] = {stop_asked, all_done}
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for future in waiting:
+                future.cancel()
 
     def _refuse(self, problems: list[str]) -> None:
         new = [problem for problem in dict.fromkeys(problems) if problem not in self._told_problems]
@@ -292,6 +325,22 @@ class BSPumpService(asab.Service):
                 await connection.close()
             except Exception:
                 L.exception("Connection '%s' could not be closed", connection.Id)
+
+
+async def _stop_for_good(pipeline: Pipeline) -> None:
+    try:
+        await pipeline.stop()
+    finally:
+        _let_go_of(pipeline)
+
+
+def _let_go_of(pipeline: Pipeline) -> None:
+    pipeline._feeders.close_routes()
+    for ancestor in list(pipeline._ancestors):
+        pipeline.unlink(ancestor)
+    for source in pipeline.Sources:
+        for trigger in list(getattr(source, "Triggers", ())):
+            trigger.remove(source)
 
 
 def _feeders_first(pipelines: list[Pipeline]) -> Iterator[Pipeline]:

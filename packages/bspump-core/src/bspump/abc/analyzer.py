@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Awaitable, Mapping
 from time import perf_counter
@@ -60,7 +61,7 @@ class Analyzer(Processor):
                 options.refuse("analyze_period", "is no time that can pass between two analyses")
         self.AnalyzeOnClock = analyze_on_clock
         self.Timer: asab.Timer | None = None
-        self._is_analyzing = False
+        self._analysis: asyncio.Task[None] | None = None
         self._profiler_key = f"analyzer_{self.Id}"
         pipeline._metrics.add_profiler(self._profiler_key)
         if analyze_on_clock:
@@ -80,6 +81,20 @@ class Analyzer(Processor):
     def _stop_timer(self, event_type: str, *args: Any, **kwargs: Any) -> None:
         if self.Timer is not None:
             self.Timer.stop()
+
+    async def drain(self) -> None:
+        """Let an analysis that is under way come to its end."""
+        # One that brings events itself would wait for ever where the intake is paused.
+        if self._analysis is not None and not self.Pipeline._intake_pauses:
+            await asyncio.wait({self._analysis})
+
+    async def close(self) -> None:
+        """Stop the timer, also where the analyzer was removed from a pipeline that goes on."""
+        if self.Timer is not None:
+            self.Timer.stop()
+        if self._analysis is not None:
+            self._analysis.cancel()
+            await asyncio.wait({self._analysis})
 
     def analyze(self) -> Awaitable[None] | None:
         """Look through what was recorded. May be a coroutine function in a derived class."""
@@ -112,15 +127,15 @@ class Analyzer(Processor):
 
     async def _on_timer(self) -> None:
         # One analysis at a time, and none of a pipeline that waits for its error to be cleared.
-        if self._is_analyzing or self.Pipeline.is_error():
+        if self._analysis is not None or self.Pipeline.is_error():
             return
-        self._is_analyzing = True
+        self._analysis = asyncio.current_task()
         try:
             await self.on_clock_tick()
         except Exception as error:
             self.Pipeline.set_error(None, None, error)
         finally:
-            self._is_analyzing = False
+            self._analysis = None
 
 
 class AnalyzingSource(TriggerSource):

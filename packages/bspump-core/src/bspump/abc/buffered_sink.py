@@ -172,14 +172,14 @@ class BufferedSink(Sink):
             start = stop
 
     def _put(self, contexts: list[Context], events: list[Event], size: int) -> None:
-        if not self._events:
-            self._linger_timer = self.Loop.call_later(self._linger, self._cut)
         self._contexts += contexts
         self._events += events
         self._bytes += size
         self._buffered += len(events)
         if len(self._events) >= self._batch_size or self._bytes >= self._batch_bytes:
             self._cut()
+        elif self._linger_timer is None:
+            self._linger_timer = self.Loop.call_later(self._linger, self._cut)
         if self._buffered >= self._high and not self._holds:
             self._holds = True
             self.Pipeline.throttle(self)
@@ -328,6 +328,7 @@ class BufferedSink(Sink):
         """End the writers. What they have not written was not acknowledged."""
         if self._linger_timer is not None:
             self._linger_timer.cancel()
+            self._linger_timer = None
         writers = list(self._writers)
         for writer in writers:
             writer.cancel()

@@ -13,10 +13,11 @@ from typing import Any, Self
 import asab
 import asab.pubsub
 
+from .._cancellation import is_being_cancelled
 from .._component import Component
 from .._providers import find_provider
 from .._refresher import Refresher
-from .._urls import without_credentials
+from .._urls import hide_secrets, shown_url
 from ..errors import BSPumpError, ConfigurationError, PluginError
 from .lookupprovider import LookupProviderABC
 
@@ -75,6 +76,7 @@ class Lookup(abc.ABC, Component):
         self.problem: str | None = None
         self._has_content = False
         self._failures_total = 0
+        self._changes_announced = 0
         self._loading = asyncio.Lock()
         url = str(self.Config["source_url"]).strip()
         if not url and self._has_master(config or {}):
@@ -87,7 +89,7 @@ class Lookup(abc.ABC, Component):
                 try:
                     self.Provider = self.create_provider(url)
                 except (ConfigurationError, PluginError) as error:
-                    options.problems.append(f"[{self.section}] {error}")
+                    options.problems.append(f"[{self.section}] {self._option_of_url()}: {error}")
         self._refresher = Refresher(self, period)
 
     def _has_master(self, config: Mapping[str, Any]) -> bool:
@@ -100,6 +102,9 @@ class Lookup(abc.ABC, Component):
             or "master_url" in config
             or asab.Config.has_option(self.section, "master_url")
         )
+
+    def _option_of_url(self) -> str:
+        return "source_url" if self.MasterURL is None else "master_url"
 
     def _compose_master_url(self) -> str:
         url = str(self.Config["master_url"]).strip().rstrip("/")
@@ -151,7 +156,19 @@ class Lookup(abc.ABC, Component):
             self._has_content = True
             self._end_of_problem()
         if is_new:
-            self.PubSub.publish("bspump.Lookup.changed!")
+            self._announce_change()
+        return is_new
+
+    def _announce_change(self) -> None:
+        self._changes_announced += 1
+        self.PubSub.publish("bspump.Lookup.changed!")
+
+    async def _load_and_announce(self) -> bool:
+        """Load the content as `load` does; one that a derived class has overridden need not announce what is new."""
+        announced = self._changes_announced
+        is_new = await self.load()
+        if is_new and self._changes_announced == announced:
+            self._announce_change()
         return is_new
 
     async def load_or_warn(self) -> bool:
@@ -161,9 +178,14 @@ class Lookup(abc.ABC, Component):
         """
         failures = self._failures_total
         try:
-            is_new = await self.load()
+            is_new = await self._load_and_announce()
         except ConfigurationError as error:
             self._warn(str(error))
+            return False
+        except asyncio.CancelledError:
+            if is_being_cancelled():
+                raise
+            self._warn(f"[{self.section}] cannot be loaded: something that it awaited was cancelled")
             return False
         except Exception as error:
             self._warn(f"[{self.section}] cannot be loaded: {_reason(error)}")
@@ -175,15 +197,19 @@ class Lookup(abc.ABC, Component):
     async def _load(self) -> bool:
         if self.Provider is None:
             return False
-        option = "source_url" if self.MasterURL is None else "master_url"
-        where = f"[{self.section}] {option}: {without_credentials(self.Provider.URL)!r}"
+        url = self.Provider.URL
+        where = f"[{self.section}] {self._option_of_url()}: {shown_url(url)!r}"
         version = self.Provider.ETag
         try:
             data = await self.Provider.load()
+        except asyncio.CancelledError:
+            # Its answer did not come here, so it is not what this lookup has.
+            self.Provider.ETag = version
+            if is_being_cancelled():
+                raise
+            raise ConfigurationError(f"{where} cannot be loaded: something that it awaited was cancelled") from None
         except Exception as error:
-            credentials = urllib.parse.urlsplit(self.Provider.URL).netloc.rpartition("@")[0]
-            reason = _reason(error).replace(f"{credentials}@", "") if credentials else _reason(error)
-            raise ConfigurationError(f"{where} cannot be loaded: {reason}") from error
+            raise ConfigurationError(f"{where} cannot be loaded: {hide_secrets(_reason(error), url)}") from error
         if data is None or data is False:
             return False
         try:
@@ -226,7 +252,7 @@ class Lookup(abc.ABC, Component):
         if self.Provider is not None and self.Provider.ETag is not None:
             description["ETag"] = self.Provider.ETag
         if self.MasterURL is not None:
-            description["MasterURL"] = without_credentials(self.MasterURL)
+            description["MasterURL"] = shown_url(self.MasterURL)
         if self.problem is not None:
             description["Error"] = self.problem
         return description
@@ -306,7 +332,7 @@ class DictionaryLookup(MappingLookup):
             L.warning("Lookup '%s' is a copy of another pump's; what is set here lasts until the next load", self.Id)
         self.Dictionary = dict(dictionary)
         self._has_content = True
-        self.PubSub.publish("bspump.Lookup.changed!")
+        self._announce_change()
 
     def rest_get(self) -> dict[str, Any]:
         """Return the description of the lookup for the REST interface, with its content."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Iterable
 
 import click
 
@@ -49,9 +50,7 @@ class Commands(click.Group):
 
 
 def _as_commands(offer: object) -> list[click.Command]:
-    return (
-        [command for command in offer if isinstance(command, click.Command)] if isinstance(offer, list | tuple) else []
-    )
+    return [command for command in offer if isinstance(command, click.Command)] if isinstance(offer, Iterable) else []
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

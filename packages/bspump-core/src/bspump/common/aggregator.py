@@ -191,9 +191,10 @@ class Aggregator(Generator):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        # Also if the strategy has kept none of them: the count would never be that of a full one again.
+        self.CurrentSize = 0
         if self.AggregationStrategy.is_empty():
             return
-        self.CurrentSize = 0
         super().process({}, self.AggregationStrategy.flush())
         if self._flushed is not None:
             self._flushed.set_result(None)

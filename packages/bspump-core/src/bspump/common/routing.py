@@ -312,7 +312,7 @@ class RouterMixIn:
     def _route_to(self, source_id: str) -> Route:
         routes = self._routes_by_id()
         route = routes.get(source_id)
-        if route is None:
+        if route is None or route.is_closed:
             target = find_target(self.App, source_id)
             if target is None:
                 raise ConfigurationError(

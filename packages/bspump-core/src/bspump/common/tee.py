@@ -90,7 +90,9 @@ class TeeSource(InternalSource):
         """Give the bindings up. An error does not: what comes meanwhile has to wait here."""
         await super().close()
         for target in self._targets:
-            self._locate_tee(target).unbind(self.locate_address())
+            tee = pump_service(self.App).locate(target)
+            if isinstance(tee, TeeProcessor):  # its pipeline may be gone by now
+                tee.unbind(self.locate_address())
 
     def _locate_tee(self, target: str) -> TeeProcessor:
         tee = pump_service(self.App).locate(target)

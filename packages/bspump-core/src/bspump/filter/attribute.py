@@ -12,6 +12,7 @@ from ..abc.processor import Processor
 from ..common._expect import are_all, one_by_one, wrong_type
 
 if TYPE_CHECKING:
+    from .._options import Options
     from ..pipeline import Pipeline
 
 
@@ -40,8 +41,8 @@ class AttributeFilter(Processor):
     ) -> None:
         super().__init__(app, pipeline, id=id, config=config)
         with self.options() as options:
-            self.Keep = _names(self.Config["keep"])
-            self.Drop = frozenset(_names(self.Config["drop"]))
+            self.Keep = _names(options, self.Config, "keep")
+            self.Drop = frozenset(_names(options, self.Config, "drop"))
             if self.Keep and self.Drop:
                 options.refuse("drop", "cannot be set together with keep")
             elif not self.Keep and not self.Drop:
@@ -73,5 +74,11 @@ class AttributeFilter(Processor):
         return contexts, list(map(self.filter, events))
 
 
-def _names(value: str | Iterable[str]) -> list[str]:
-    return value.replace(",", " ").split() if isinstance(value, str) else list(value)
+def _names(options: Options, config: Mapping[str, Any], key: str) -> list[str]:
+    value = config[key]
+    if isinstance(value, str):
+        return value.replace(",", " ").split()
+    if isinstance(value, Iterable):
+        return list(value)
+    options.refuse(key, "is neither a text nor a list of names")
+    return [str(value)]

@@ -85,8 +85,17 @@ class ContentFilter(Processor):
         """Let the event through, or drop it."""
         return event if bool(self.predicate(context, event)) is self.Inclusive else None
 
-    def process_batch(self, contexts: list[Context], events: list[Event]) -> tuple[list[Context], list[Event]]:
-        """Let some events of a batch through."""
+    @property
+    def process_batch(self) -> Callable[[list[Context], list[Event]], tuple[list[Context], list[Event]]] | None:
+        """Lets some events of a batch through. None where the predicate is not ours.
+
+        A batch with an event that fails is asked about twice, and a predicate that remembers what it has seen would
+        answer differently the second time.
+        """
+        is_own = self.Query is not None and type(self).predicate is ContentFilter.predicate
+        return self._query_batch if is_own else None
+
+    def _query_batch(self, contexts: list[Context], events: list[Event]) -> tuple[list[Context], list[Event]]:
         predicate, inclusive = self.predicate, self.Inclusive
         kept = [
             index

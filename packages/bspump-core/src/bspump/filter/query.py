@@ -36,6 +36,7 @@ _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
     "$lt": operator.lt,
     "$lte": operator.le,
 }
+_PLAIN = frozenset({str, int, float, bool, type(None), dict})
 _JUNCTIONS = ("$and", "$or", "$nor")
 _FLAGS = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL, "x": re.VERBOSE}
 _TESTS = "$eq $ne $gt $gte $lt $lte $in $nin $exists $regex $options $not"
@@ -127,10 +128,12 @@ class Query:
         if not _is_list(value):
             self._refuse(place, value, "a list")
             return _never_passes
-        tests = [_equals(item) for item in value]
+        # A list may be long, so what can be looked up in a set is. There, True is not to be found as 1.
+        scalars = frozenset(_with_kind(item) for item in value if _is_scalar(item))
+        tests = [_equals(item) for item in value if not _is_scalar(item)]
 
         def is_one(values: Values) -> bool:
-            return any(test(values) for test in tests)
+            return any(_is_among(item, scalars) for item in _with_items(values)) or any(test(values) for test in tests)
 
         return is_one if name == "$in" else _negated(is_one)
 
@@ -151,7 +154,7 @@ class Query:
             return _never_passes
         try:
             search = re.compile(pattern, sum(_FLAGS[letter] for letter in set(options))).search  # type: ignore[call-overload]
-        except (TypeError, re.error) as error:
+        except (TypeError, ValueError, re.error) as error:
             self._refuse(place, pattern, f"a regular expression ({error})")
             return _never_passes
         return lambda values: any(isinstance(value, str) and search(value) is not None for value in _with_items(values))
@@ -193,6 +196,8 @@ def _step(value: Any, part: str) -> Values:
 
 
 def _with_items(values: Values) -> Values:
+    if len(values) == 1 and type(values[0]) in _PLAIN:
+        return values
     return [*values, *(item for value in values if _is_list(value) for item in value)]
 
 
@@ -212,6 +217,21 @@ def _equals(expected: Any) -> Test:
     return test
 
 
+def _is_scalar(value: Any) -> bool:
+    return isinstance(value, str | int | float) and value == value  # NaN is not
+
+
+def _with_kind(value: Any) -> tuple[bool, Any]:
+    return isinstance(value, bool), value
+
+
+def _is_among(value: Any, scalars: frozenset[tuple[bool, Any]]) -> bool:
+    try:
+        return _with_kind(value) in scalars
+    except TypeError:
+        return False  # a list or a dictionary, which no scalar is equal to
+
+
 def _compares(compare: Callable[[Any, Any], Any], limit: Any) -> Test:
     def passes(value: Any) -> bool:
         try:
@@ -227,6 +247,9 @@ def _negated(test: Test) -> Test:
 
 
 def _is_list(value: object) -> TypeGuard[Sequence[Any]]:
+    # Asking for the abstract class takes long, and these are what values mostly are.
+    if type(value) in _PLAIN:
+        return False
     return isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray)
 
 

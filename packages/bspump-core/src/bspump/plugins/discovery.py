@@ -16,6 +16,7 @@ from .records import Component
 from .spec import PROJECT
 
 CORE = "bspump-core"
+_UNNAMED = "?"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -115,12 +116,16 @@ def find_plugins(
         distribution = entry_point.dist
         plugin = Plugin(
             entry_point.name,
-            distribution.name if distribution is not None else "?",
-            distribution.version if distribution is not None else "?",
+            _name_of(distribution),
+            _version_of(distribution),
             entry_point.module,
         )
         reason = switches.reason_against(plugin.distribution)
         problem = reason or (_unmet_requirement(distribution) if distribution is not None else None)
+        if distribution is not None and plugin.distribution == _UNNAMED:
+            problem = (
+                f"the metadata of what '{plugin.module_name}' came with is missing; install it again, or remove it"
+            )
         if problem is not None:
             plugin.fail(problem)
         else:
@@ -129,15 +134,27 @@ def find_plugins(
 
 
 def _order(entry_point: importlib.metadata.EntryPoint) -> tuple[bool, str, str]:
-    name = entry_point.dist.name if entry_point.dist is not None else ""
-    return normalised(name) != CORE, normalised(name), entry_point.name
+    name = normalised(_name_of(entry_point.dist))
+    return name != CORE, name, entry_point.name
+
+
+def _name_of(distribution: importlib.metadata.Distribution | None) -> str:
+    # What an interrupted (un)installation leaves behind may have entry points, but no metadata.
+    name: str | None = distribution.metadata["Name"] if distribution is not None else None
+    return name or _UNNAMED
+
+
+def _version_of(distribution: importlib.metadata.Distribution | None) -> str:
+    version: str | None = distribution.metadata["Version"] if distribution is not None else None
+    return version or _UNNAMED
 
 
 def _import(plugin: Plugin, entry_point: importlib.metadata.EntryPoint) -> None:
     try:
         module = entry_point.load()
-    except Exception as error:
-        # A plugin may raise anything; the application is told by `bspump plugins`, and goes on without it.
+    except (Exception, SystemExit) as error:
+        # A plugin may raise anything, and even ask for the end of the process where it misses something; the
+        # application is told by `bspump plugins`, and goes on without it.
         plugin.fail(f"cannot be imported: {type(error).__name__}: {error}", error)
         return
     if isinstance(module, ModuleType):
@@ -148,7 +165,7 @@ def _import(plugin: Plugin, entry_point: importlib.metadata.EntryPoint) -> None:
 
 def _unmet_requirement(distribution: importlib.metadata.Distribution) -> str | None:
     """Return in what the distribution does not fit the installed core, before anything of it is imported."""
-    if normalised(distribution.name) == CORE:
+    if normalised(_name_of(distribution)) == CORE:
         return None
     from packaging.requirements import InvalidRequirement, Requirement
 

@@ -43,7 +43,6 @@ class LineSplitter:
         self._encoding = encoding
         self._longest = longest
         self._partial = bytearray()
-        self._is_too_long = False
 
     def split(self, chunk: bytes) -> list[Event | Refused]:
         """Return the lines that are complete, in order."""

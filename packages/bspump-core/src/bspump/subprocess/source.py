@@ -50,9 +50,9 @@ class SubProcessSource(TriggerSource):
     What was accepted and is not durable yet when the pump is killed comes again only if the program can give it again.
     How it can is for `replay` to say:
 
-    * ``none``: it cannot. What is in the pipeline at that moment is lost. Nothing is lost at a stop of the pipeline but
-      what the program would have said from then on, nor at an error that keeps an event from entering the pipeline:
-      the program waits for the error to be cleared.
+    * ``none``: it cannot. What is in the pipeline at that moment is lost. At a stop of the pipeline, what has entered
+      it is delivered; what the program has said beyond that is lost, and a warning says so. Nothing is lost at an
+      error that keeps an event from entering the pipeline: the program waits for the error to be cleared.
     * ``start``: each run gives the same lines from the first on. Those of an unfinished run that were committed are
       skipped when it is run again.
     * ``position``: it begins behind a position that it is given: in the environment variable ``BSPUMP_POSITION``, and
@@ -208,6 +208,12 @@ class SubProcessSource(TriggerSource):
 
     async def close(self) -> None:
         """End the program."""
+        if self._program is not None and self._program.pending and not self.is_acknowledged:
+            self.Pipeline.L.report(
+                logging.WARNING,
+                f"{self!r} ends with {len(self._program.pending)} line(s), or more, that were not brought: lost, since "
+                f"the program cannot give them again (replay = none)",
+            )
         try:
             await self._end_program()
         finally:

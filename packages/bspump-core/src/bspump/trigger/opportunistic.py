@@ -35,8 +35,15 @@ class OpportunisticTrigger(Trigger):
         else:
             self.Loop.call_later(self._chilldown, self._fire_source, source)
 
+    def remove(self, source: TriggerSource) -> None:
+        """Remove a source."""
+        super().remove(source)
+        self._accepted.pop(source, None)
+
     def done(self, source: TriggerSource) -> None:
         """Fire the source again."""
+        if source not in self.Sources:
+            return
         brought_events = source.accepted_total != self._accepted.get(source, 0)
         self._accepted[source] = source.accepted_total
         if brought_events:

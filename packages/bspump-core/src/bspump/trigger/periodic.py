@@ -20,8 +20,11 @@ class PeriodicTrigger(Trigger):
 
     def __init__(self, app: asab.Application, interval: float | None = None, id: str | None = None) -> None:
         super().__init__(app, id=id)
-        self._interval = float(interval) if interval is not None else _DEFAULT_INTERVAL
-        if self._interval <= 0:
+        try:
+            self._interval = float(interval) if interval is not None else _DEFAULT_INTERVAL
+        except (TypeError, ValueError):
+            raise ConfigurationError(f"{self.Id} interval: {interval!r} is no number of seconds") from None
+        if not self._interval > 0:
             raise ConfigurationError(f"{self.Id} interval: {interval!r} is not above 0 seconds")
         self._run(self._fire_regularly())
 

@@ -27,6 +27,11 @@ class RunOnceTrigger(Trigger):
         self._unfinished.add(source)
         source.TriggerEvent.set()
 
+    def remove(self, source: TriggerSource) -> None:
+        """Remove a source, whose cycle is waited for no more."""
+        super().remove(source)
+        self._unfinished.discard(source)
+
     def done(self, source: TriggerSource) -> None:
         """Stop the application after the last source."""
         self._unfinished.discard(source)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from bspump import Context
+from bspump import Context, option
 
 from ._batches import Batch, BatchReader, LineParser, once
 from ._input_file import FileError, InputFile, file_errors
@@ -25,39 +25,35 @@ class LineBasedSource(FileABCSource):
     The context of an event has the keys ``filename``, the original path, and ``line``, the number of the event's
     first line, counted from 1.
 
-    Further options: those of `FileABCSource` (path, mode, encoding, compression, post, reread, settle, position_dir …).
+    With ``tail`` files are followed by name, as ``tail -F`` does: one that is rotated away is read to its end before
+    the new one is begun, one that is truncated is read from its beginning, one that is missing is waited for. A line is
+    an event once it has its newline. Files are neither renamed nor locked, whatever ``post`` says, and compressed ones
+    are left out. If a file may be rotated while nobody follows it, let ``path`` match the rotated names too
+    (``app.log*``): only the file that was read last is found under any name, not those that came between. Of a file
+    that is truncated in place (``copytruncate`` of logrotate), what is written between the last look at it (see
+    ``poll_interval``) and the truncation is lost.
 
-    Options:
-        line_limit: the most bytes that a line, or an event of several lines, may have; a file with more fails.
-        tail: whether to follow files that grow. The source then needs no trigger, and its one cycle never ends. Files
-            are followed by name, as ``tail -F`` does: one that is rotated away is read to its end before the new one is
-            begun, one that is truncated is read from its beginning, one that is missing is waited for. A line is an
-            event once it has its newline. Files are neither renamed nor locked, whatever ``post`` says, and compressed
-            ones are left out. If a file may be rotated while nobody follows it, let ``path`` match the rotated names
-            too (``app.log*``): only the file that was read last is found under any name, not those that came between.
-            Of a file that is truncated in place (``copytruncate`` of logrotate), what is written between the last
-            look at it (see ``poll_interval``) and the truncation is lost.
-        tail_from: where to begin with a file that is there at the first start: ``beginning`` or ``end``.
-        poll_interval: how often to look for something new, in seconds.
+    Further options: those of `FileABCSource` (path, mode, encoding, compression, post, reread, settle, position_dir …).
     """
 
-    ConfigDefaults: dict[str, Any] = {
-        "line_limit": "64MB",
-        "tail": False,
-        "tail_from": "beginning",
-        "poll_interval": 0.25,
-    }
+    line_limit = option.size(
+        "64MB", help="The most bytes that a line, or an event of several lines, may have; a file with more fails."
+    )
+    tail = option.boolean(
+        False, help="Whether to follow files that grow. The source then needs no trigger, and its one cycle never ends."
+    )
+    tail_from = option.choice(
+        "beginning",
+        ("beginning", "end"),
+        help="Where to begin with a file that is there at the first start.",
+    )
+    poll_interval = option.seconds(0.25, minimum=0.01, help="How often to look for something new in files that grow.")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         with self.options() as options:
-            self._line_limit = options.size("line_limit")
-            self.tail = options.boolean("tail")
-            self._tail_from = options.choice("tail_from", ("beginning", "end"))
-            self._poll_interval = options.seconds("poll_interval", minimum=0.01)
-            if self.encoding is not None and "b" in self.mode and not self._decodes:
+            if options.text("encoding").strip() and "b" in self.mode and not self._decodes:
                 options.refuse("encoding", "needs mode = r; bytes are passed on as they are in the file")
-
         if self.tail:
             self.post = "noop"
             self._progress = Progress(self._store, self.post, "")
@@ -78,8 +74,8 @@ class LineBasedSource(FileABCSource):
         return Format(
             newline=self.newline,
             encoding=(self.encoding or "utf-8") if is_text else None,
-            errors=self._encoding_errors,
-            line_limit=self._line_limit,
+            errors=self.encoding_errors,
+            line_limit=self.line_limit,
             block=self._block,
         )
 
@@ -105,7 +101,7 @@ class LineBasedSource(FileABCSource):
             await super().cycle(*args, **kwags)
             return
         self._is_cycle_unfinished = True
-        follower = Follower(self, self._poll_interval, self._settle, from_end=self._tail_from == "end")
+        follower = Follower(self, self.poll_interval, self.settle, from_end=self.tail_from == "end")
         await follower.run()
 
     def report_failed(self, file: InputFile, error: FileError) -> None:
@@ -173,7 +169,7 @@ class LineBasedSource(FileABCSource):
         batch = None
         if reader.has_rest:
             # The end of a compressed stream is one; behind the last line of a plain file more may come at any time.
-            file.is_waiting = file.codec is None and (file.has_grown() or not file.is_settled(self._settle))
+            file.is_waiting = file.codec is None and (file.has_grown() or not file.is_settled(self.settle))
             batch = reader.flush(with_remainder=True) if not file.is_waiting else None
         file.end = Entry.of(file.fd, reader.place, compressed=file.codec is not None)
         return batch

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import asab
 
-from bspump import Context, Event, PipelineError, ProcessingError
+from bspump import Context, Event, PipelineError, ProcessingError, option
 from bspump.abc.sink import Sink
 
 from ._compression import WRITABLE_CODECS, codec_of
@@ -56,34 +56,41 @@ class AppendingSink(Sink):
     off; its event was never acknowledged and comes again.
 
     To write to several files, override `get_file_name`.
-
-    Options:
-        path: the file. Missing folders are created.
-        append: whether to append to a file that is there already; with ``no`` each run begins it anew.
-        encoding: the encoding of text; a byte order mark, where it has one, is written at the start of a file only.
-        compression: ``auto`` (by the suffix: .gz, .bz2, .xz, .zst), ``none``, or the name of a format. What is
-            in the file is a complete archive after every write.
-        buffer_size: how many bytes are collected for one write.
-        buffer_limit: the number of bytes waiting to be written at which the pipeline is throttled.
-        flush_interval: how long an event waits to be written, in seconds.
-        max_open_files: how many files are kept open; beyond that, the one not used for longest is closed.
-        rotate_size: the size in bytes at which the file gets its final name, ``<name>-<time>.<n>.<suffix>``, and a
-            new one is begun; 0 for never.
-        rotate_every: how often this happens, such as ``1h``: at each multiple of that time (UTC); 0 for never.
     """
 
-    ConfigDefaults: dict[str, Any] = {
-        "path": "",
-        "append": True,
-        "compression": "auto",
-        "encoding": "utf-8",
-        "buffer_size": "1MB",
-        "buffer_limit": "16MB",
-        "flush_interval": 1.0,
-        "max_open_files": 64,
-        "rotate_size": 0,
-        "rotate_every": 0,
-    }
+    path = option.text(help="The file. Missing folders are created.")
+    append = option.boolean(
+        True, help="Whether to append to a file that is there already; with ``no`` each run begins it anew."
+    )
+    encoding = option.encoding(
+        "utf-8",
+        empty="utf-8",
+        help="The encoding of text; a byte order mark, where it has one, is written at the start of a file only.",
+    )
+    compression = option.choice(
+        "auto",
+        ("auto", "none", *WRITABLE_CODECS),
+        help="``auto`` (by the suffix: .gz, .bz2, .xz, .zst), ``none``, or the name of a format. What is in the file "
+        "is a complete archive after every write.",
+    )
+    buffer_size = option.size("1MB", help="How many bytes are collected for one write.")
+    buffer_limit = option.size(
+        "16MB", help="The number of bytes waiting to be written at which the pipeline is throttled."
+    )
+    flush_interval = option.seconds(1.0, help="How long an event waits to be written.")
+    max_open_files = option.integer(
+        64, minimum=1, help="How many files are kept open; beyond that, the one not used for longest is closed."
+    )
+    rotate_size = option.size(
+        0,
+        help="The size at which the file gets its final name, ``<name>-<time>.<n>.<suffix>``, and a new one is begun; "
+        "0 for never.",
+    )
+    rotate_every = option.seconds(
+        0,
+        help="How often the file gets its final name, such as ``1h``: at each multiple of that time (UTC); "
+        "0 for never.",
+    )
 
     def __init__(
         self,
@@ -93,20 +100,12 @@ class AppendingSink(Sink):
         config: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(app, pipeline, id=id, config=config)
+        self._encoding, self._mark = split_mark(self.encoding)
+        self._rotation = Rotation(self.rotate_size, self.rotate_every)
         with self.options() as options:
-            self._path = options.text("path")
-            self._append = options.boolean("append")
-            self._compression = options.choice("compression", ("auto", "none", *WRITABLE_CODECS))
-            self._file_encoding = options.text_encoding("encoding") if options.text("encoding").strip() else "utf-8"
-            self._encoding, self._mark = split_mark(self._file_encoding)
-            self._buffer_size = options.size("buffer_size")
-            self._high = options.size("buffer_limit")
-            self._flush_interval = options.seconds("flush_interval")
-            self._max_open_files = options.integer("max_open_files", minimum=1)
-            self._rotation = Rotation(options.size("rotate_size"), options.seconds("rotate_every"))
-            if not self._path and not self._names_vary:
+            if not self.path and not self._names_vary:
                 options.refuse("path", "is empty; it has to be the file to write to")
-            if codec_of(self._path, self._compression) == "lzma":
+            if codec_of(self.path, self.compression) == "lzma":
                 options.refuse("path", "ends in .lzma, a format that cannot be appended to; use .xz")
         self._collected: dict[str, list[bytes]] = {}
         self._collected_bytes = 0
@@ -131,7 +130,7 @@ class AppendingSink(Sink):
 
     def get_file_name(self, context: Context, event: Event) -> str:
         """Return the file that an event is written to: the option ``path``. Override it to write to several."""
-        return self._path
+        return self.path
 
     def serialise(self, path: str, events: Sequence[Event]) -> bytes:
         """Return the bytes that are appended to a file for some events; each event is whole lines.
@@ -158,7 +157,7 @@ class AppendingSink(Sink):
     def process_batch(self, contexts: list[Context], events: list[Event]) -> None:
         """Take events."""
         if not self._names_vary:
-            self._collect(self._path, self.serialise(self._path, events))
+            self._collect(self.path, self.serialise(self.path, events))
             return
         groups: dict[str, list[Event]] = {}
         for context, event in zip(contexts, events, strict=True):
@@ -172,7 +171,7 @@ class AppendingSink(Sink):
 
     def _check_name(self, path: str) -> None:
         problem = name_problem(path)
-        if codec_of(path, self._compression) == "lzma":
+        if codec_of(path, self.compression) == "lzma":
             problem = ".lzma cannot be appended to; use .xz"
         if problem is not None:
             raise ProcessingError(f"{self!r} cannot write '{path}': {problem}")
@@ -184,11 +183,11 @@ class AppendingSink(Sink):
         self._collected.setdefault(path, []).append(data)
         self._collected_bytes += len(data)
         self._unwritten += len(data)
-        if self._collected_bytes >= self._buffer_size:
+        if self._collected_bytes >= self.buffer_size:
             self._cut()
         elif self._timer is None:
-            self._timer = self.Loop.call_later(self._flush_interval, self._cut)
-        if self._unwritten >= self._high and not self._holds:
+            self._timer = self.Loop.call_later(self.flush_interval, self._cut)
+        if self._unwritten >= self.buffer_limit and not self._holds:
             self._holds = True
             self.Pipeline.throttle(self)
 
@@ -234,7 +233,7 @@ class AppendingSink(Sink):
 
     def _count_written(self, size: int) -> None:
         self._unwritten -= size
-        if self._holds and self._unwritten <= self._high // 2:
+        if self._holds and self._unwritten <= self.buffer_limit // 2:
             self._holds = False
             self.Pipeline.throttle(self, False)
 
@@ -281,12 +280,12 @@ class AppendingSink(Sink):
         key = os.path.realpath(path)
         output = self._outputs.get(key)
         if output is None:
-            while len(self._outputs) >= self._max_open_files:
+            while len(self._outputs) >= self.max_open_files:
                 oldest = next(iter(self._outputs))
                 self._outputs[oldest].close()
                 del self._outputs[oldest]
-            codec = codec_of(path, self._compression)
-            truncate = not self._append and key not in self._begun
+            codec = codec_of(path, self.compression)
+            truncate = not self.append and key not in self._begun
             output = OutputFile(path, codec, self._rotation, self.find_end, truncate=truncate)
             self._outputs[key] = output
             self._begun.add(key)

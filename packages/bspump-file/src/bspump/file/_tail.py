@@ -128,7 +128,7 @@ class Follower:
 
     def _take_blocking(self, candidate: Candidate) -> Followed | None:
         source = self._source
-        codec = codec_of(candidate.path, source._compression)
+        codec = codec_of(candidate.path, source.compression)
         file = InputFile.open(candidate.path, candidate.path, codec) if codec is None else None
         if file is None:
             return None

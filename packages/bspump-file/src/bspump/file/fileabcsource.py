@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, TypeVar, cast
 import asab
 import asab.metrics
 
-from bspump import ConfigurationError, TriggerSource
+from bspump import ConfigurationError, TriggerSource, option
 from bspump.trigger import RunOnceTrigger
 
 from ._compression import CODECS, BrokenArchiveError, codec_of
@@ -65,50 +65,65 @@ class FileABCSource(TriggerSource):
 
     If a file fails in a job, which is a source with a `RunOnceTrigger`, the exit code of the application becomes 1.
 
+    The position is kept, and finished files are put away, every ``commit_interval`` seconds.
+
     Publishes ``bspump.file_source.no_files!`` on the pipeline's PubSub when a cycle finds nothing to read. The gauge
     ``file_count`` tells what was found.
-
-    Options:
-        path: a path or glob pattern (``**`` stands for any folders), or several, separated as in ``PATH`` (``:``).
-        mode: ``rb`` for bytes, ``r`` for text.
-        newline: what ends a line: the characters, or ``lf``, ``crlf``, ``cr``; empty: what the file itself uses.
-        encoding: the text encoding, UTF-8 if empty. A byte order mark is understood and left out.
-        encoding_errors: what to do about bytes that do not belong to the encoding: ``strict`` (the file fails),
-            ``replace``, ``ignore``, ``backslashreplace`` or ``surrogateescape``.
-        compression: ``auto`` (by the suffix: .gz, .bz2, .xz, .lzma, .zst), ``none``, or the name of a format.
-        post: what is done with a finished file: ``move`` (to ``<file>-processed``), ``delete`` or ``noop``.
-        move_destination: the folder to move finished files to; their own one if empty.
-        reread: when a finished file is read again with ``post = noop``: ``changed`` (when it has changed; if lines were
-            added, only these), ``run`` (also by the next run of the application, unless this one is interrupted
-            before it has finished all files), ``always`` (in each cycle), or ``auto``: ``run`` if a
-            `RunOnceTrigger` triggers the source, else ``changed``.
-        include, exclude: patterns, as for ``path``, that the whole path has to match, or must not match.
-        order: in which order files are read: by ``name``, or by ``time`` of their modification.
-        settle: how long a file has to be left alone, in seconds, to count as complete if nothing else shows it; 0 for
-            not at all.
-        position_dir: where the source keeps its position file; ``positions`` in ``[general] var_dir`` if empty.
-        commit_interval: how often the position is kept, and finished files are put away, in seconds.
-        lines_per_event, event_idle_time: `simulate_event` sleeps `event_idle_time` seconds every so many calls.
     """
 
-    ConfigDefaults: dict[str, Any] = {
-        "path": "",
-        "mode": "rb",
-        "newline": os.linesep,
-        "post": "move",
-        "exclude": "",
-        "include": "",
-        "encoding": "",
-        "encoding_errors": "strict",
-        "compression": "auto",
-        "move_destination": "",
-        "lines_per_event": 10000,
-        "event_idle_time": 0.01,
-        "reread": "auto",
-        "order": "name",
-        "settle": 2.0,
-        "position_dir": "",
-    }
+    path = option.text(
+        help="A path or glob pattern (``**`` stands for any folders), or several, separated as in ``PATH`` (``:``)."
+    )
+    mode = option.choice("rb", ("rb", "r", "rt", "br"), help="``rb`` for bytes, ``r`` for text.")
+    newline = option.text(
+        os.linesep,
+        help="What ends a line: the characters, or ``lf``, ``crlf``, ``cr``; empty: what the file itself uses.",
+    )
+    encoding = option.encoding(
+        "", help="The text encoding, UTF-8 if empty. A byte order mark is understood and left out."
+    )
+    encoding_errors = option.choice(
+        "strict",
+        ("strict", "replace", "ignore", "backslashreplace", "surrogateescape"),
+        help="What to do about bytes that do not belong to the encoding; with ``strict`` the file fails.",
+    )
+    compression = option.choice(
+        "auto",
+        ("auto", "none", *CODECS),
+        help="``auto`` (by the suffix: .gz, .bz2, .xz, .lzma, .zst), ``none``, or the name of a format.",
+    )
+    post = option.choice(
+        "move",
+        ("move", "delete", "noop"),
+        help="What is done with a finished file: ``move`` (to ``<file>-processed``), ``delete`` or ``noop``.",
+    )
+    move_destination = option.text(help="The folder to move finished files to; their own one if empty.")
+    reread = option.choice(
+        "auto",
+        ("auto", "changed", "run", "always"),
+        help="When a finished file is read again with ``post = noop``: ``changed`` (when it has changed; if lines were "
+        "added, only these), ``run`` (also by the next run of the application, unless this one is interrupted before "
+        "it has finished all files) or ``always`` (in each cycle). "
+        "``auto`` is ``run`` if a `RunOnceTrigger` triggers the source, else ``changed``.",
+    )
+    include = option.text(help="Patterns, as for ``path``, that the whole path has to match.")
+    exclude = option.text(help="Patterns, as for ``path``, that the whole path must not match.")
+    order = option.choice(
+        "name",
+        ("name", "time"),
+        help="In which order files are read: by ``name``, or by ``time`` of their modification.",
+    )
+    settle = option.seconds(
+        2.0,
+        help="How long a file has to be left alone to count as complete if nothing else shows it; 0 for not at all.",
+    )
+    position_dir = option.text(
+        help="Where the source keeps its position file; ``positions`` in ``[general] var_dir`` if empty."
+    )
+    lines_per_event = option.integer(
+        10000, minimum=1, help="After so many calls `simulate_event` sleeps for ``event_idle_time``."
+    )
+    event_idle_time = option.seconds(0.01, help="How long `simulate_event` sleeps, every ``lines_per_event`` calls.")
 
     def __init__(
         self,
@@ -118,31 +133,16 @@ class FileABCSource(TriggerSource):
         config: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(app, pipeline, id=id, config=config)
-        with self.options() as options:
-            self._paths = _split(options.text("path"))
-            self._include = _split(options.text("include"))
-            self._exclude = _split(options.text("exclude"))
-            self.mode = options.choice("mode", ("rb", "r", "rt", "br"))
-            newline = newline_of(options.text("newline"))
-            if newline is None:
+        self._paths, self._include, self._exclude = map(_split, (self.path, self.include, self.exclude))
+        newline = newline_of(self.newline)
+        if newline is None:
+            with self.options() as options:
                 options.refuse("newline", "is none of lf, crlf, cr, nor empty")
-            self.newline = newline or ""
-            self.encoding = options.text_encoding("encoding") if options.text("encoding").strip() else None
-            self._encoding_errors = options.choice(
-                "encoding_errors", ("strict", "replace", "ignore", "backslashreplace", "surrogateescape")
-            )
-            self._compression = options.choice("compression", ("auto", "none", *CODECS))
-            self.post = options.choice("post", ("move", "delete", "noop"))
-            self._move_destination = options.text("move_destination")
-            self._lines_per_event = options.integer("lines_per_event", minimum=1)
-            self._event_idle_time = options.seconds("event_idle_time")
-            self._reread = options.choice("reread", ("auto", "changed", "run", "always"))
-            self._order = options.choice("order", ("name", "time"))
-            self._settle = options.seconds("settle")
-            directory = options.text("position_dir") or Path(asab.Config["general"]["var_dir"]) / "positions"
+        self.newline = newline or ""
+        directory = self.position_dir or Path(asab.Config["general"]["var_dir"]) / "positions"
         name = ".".join(_quoted(part) for part in (pipeline.Id, self.Id))
         self._store = PositionStore(Path(directory), name)
-        self._progress = Progress(self._store, self.post, self._move_destination)
+        self._progress = Progress(self._store, self.post, self.move_destination)
         self._thread: concurrent.futures.ThreadPoolExecutor | None = None
         self._visit: Visit | None = None
         self._is_cycle_unfinished = False
@@ -177,8 +177,8 @@ class FileABCSource(TriggerSource):
     async def simulate_event(self) -> None:
         """Let others run for a moment, every ``lines_per_event`` calls. To be awaited after each line in `read`."""
         self._simulated += 1
-        if self._simulated % self._lines_per_event == 0:
-            await asyncio.sleep(self._event_idle_time)
+        if self._simulated % self.lines_per_event == 0:
+            await asyncio.sleep(self.event_idle_time)
 
     async def _in_thread(self, function: Callable[..., T], *arguments: object) -> T:
         """Run what blocks. All of it runs in one thread, in the order in which it is asked for."""
@@ -205,7 +205,7 @@ class FileABCSource(TriggerSource):
         pending = await self._read_files(at_rest)
         if pending or fresh:
             # Most of them only wait to be left alone for long enough.
-            await asyncio.sleep(self._settle)
+            await asyncio.sleep(self.settle)
             pending += await self._read_files(await self._in_thread(self._not_written_to_blocking, fresh))
         for file in pending:
             await self._read_file(file, is_last_try=True)
@@ -226,7 +226,7 @@ class FileABCSource(TriggerSource):
         status = candidate.status
         # Renaming a file changes the second of the two times only.
         is_put_in_place = status.st_ctime_ns > status.st_mtime_ns
-        is_settled = abs(time.time() - status.st_mtime) >= self._settle
+        is_settled = abs(time.time() - status.st_mtime) >= self.settle
         return not (self.post == "noop" or candidate.is_orphan or is_put_in_place or is_settled)
 
     def _not_written_to_blocking(self, candidates: list[Candidate]) -> list[Candidate]:
@@ -258,7 +258,7 @@ class FileABCSource(TriggerSource):
 
     def _scan_blocking(self) -> Scan:
         self._store.load_others()
-        found = scan(self._paths, self._include, self._exclude, self._order)
+        found = scan(self._paths, self._include, self._exclude, self.order)
         self._left_out = []
         found.candidates = [candidate for candidate in found.candidates if self._is_to_be_read(candidate)]
         return found
@@ -273,7 +273,7 @@ class FileABCSource(TriggerSource):
         entry = self._store.entries.get(candidate.key)
         if entry is None or candidate.is_orphan:
             return True
-        if entry.state == "finished" and self._reread != "always":
+        if entry.state == "finished" and self.reread != "always":
             return not entry.is_unchanged(status)
         if entry.state != "failed" or not entry.is_unchanged(status, and_permissions=True):
             return True
@@ -325,7 +325,7 @@ class FileABCSource(TriggerSource):
             self.App.set_exit_code(1)
 
     def _take_blocking(self, candidate: Candidate) -> InputFile | None:
-        codec = codec_of(candidate.path, self._compression)
+        codec = codec_of(candidate.path, self.compression)
         file = InputFile.take(candidate.path, codec, is_orphan=candidate.is_orphan, rename=self.post != "noop")
         if file is None:
             return None
@@ -338,7 +338,7 @@ class FileABCSource(TriggerSource):
 
     def _is_outdated(self, state: str, size: int, file: InputFile) -> bool:
         """Tell whether a file that was finished is to be read from its beginning again."""
-        return state != "open" and (self._reread == "always" or os.fstat(file.fd).st_size <= size)
+        return state != "open" and (self.reread == "always" or os.fstat(file.fd).st_size <= size)
 
     @property
     def _resumes(self) -> bool:
@@ -386,13 +386,13 @@ class FileABCSource(TriggerSource):
         if "b" in self.mode or self._resumes:
             return content
         return io.TextIOWrapper(
-            content, encoding=self.encoding or "utf-8", errors=self._encoding_errors, newline=self.newline
+            content, encoding=self.encoding or "utf-8", errors=self.encoding_errors, newline=self.newline
         )
 
     async def _fail_file(self, file: InputFile, error: Exception) -> Outcome:
         cause = error.__cause__ or error
         if isinstance(cause, BrokenArchiveError) and cause.truncated:
-            settled = await self._in_thread(file.is_settled, self._settle)
+            settled = await self._in_thread(file.is_settled, self.settle)
             if not settled:
                 file.is_waiting = True
                 return Outcome.PENDING
@@ -483,9 +483,9 @@ class FileABCSource(TriggerSource):
         self._store.close()
 
     def _is_reread_by_next_run(self) -> bool:
-        if self._reread == "auto":
+        if self.reread == "auto":
             return self._is_job
-        return self._reread == "run"
+        return self.reread == "run"
 
 
 def _split(paths: str) -> list[str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import asab
 
-from bspump import Batch, BufferedSink, Context, Event, ProcessingError
+from bspump import Batch, BufferedSink, Context, Event, ProcessingError, option
 
 from ._output import is_name_error
 from ._positions import sync_directory
@@ -31,23 +31,22 @@ class FileBlockSink(BufferedSink):
     a file behind whose name begins with a dot and ends in ``.tmp``.
 
     Further options: those of `bspump.BufferedSink` (buffer_size, linger, retry_backoff …).
-
-    Options:
-        path: the file.
-        mode: ``wb`` to replace the content of an existing file, ``ab`` to append to it; ``w`` and ``a`` for events
-            that are ``str``.
-        flags: ``O_CREAT`` to create a missing file; with ``O_CREAT,O_EXCL`` an event whose file exists already is a
-            failed event (see ``on_error`` of the pipeline), unless it has that very content, so that the event has come
-            again.
-        encoding: the encoding of events that are ``str``.
     """
 
-    ConfigDefaults: dict[str, Any] = {
-        "path": "",
-        "mode": "wb",
-        "flags": "O_CREAT",
-        "encoding": "utf-8",
-    }
+    path = option.text(help="The file.")
+    mode = option.choice(
+        "wb",
+        ("wb", "ab", "w", "a", "bw", "ba", "wt", "at"),
+        help="``wb`` to replace the content of an existing file, ``ab`` to append to it; ``w`` and ``a`` for events "
+        "that are ``str``.",
+    )
+    flags = option.text(
+        "O_CREAT",
+        help="``O_CREAT`` to create a missing file; with ``O_CREAT,O_EXCL`` an event whose file exists already is a "
+        "failed event (see ``on_error`` of the pipeline), unless it has that very content, so that the event has come "
+        "again.",
+    )
+    encoding = option.encoding("utf-8", empty="utf-8", help="The encoding of events that are ``str``.")
 
     def __init__(
         self,
@@ -57,12 +56,9 @@ class FileBlockSink(BufferedSink):
         config: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(app, pipeline, id=id, config=config)
+        self._flags = 0
         with self.options() as options:
-            self._path = options.text("path")
-            self._mode = options.choice("mode", ("wb", "ab", "w", "a", "bw", "ba", "wt", "at"))
-            self._encoding = options.text("encoding")
-            self._flags = 0
-            for name in filter(None, (name.strip() for name in options.text("flags").split(","))):
+            for name in filter(None, (name.strip() for name in self.flags.split(","))):
                 if name not in _FLAGS:
                     options.refuse("flags", f"is no list of {' and '.join(_FLAGS)}, separated by commas")
                 self._flags |= _FLAGS.get(name, 0)
@@ -71,7 +67,7 @@ class FileBlockSink(BufferedSink):
 
     def get_file_name(self, context: Context, event: Event) -> str:
         """Return the file that an event is written to: the option ``path``. Override it."""
-        return self._path
+        return self.path
 
     def process(self, context: Context, event: Event) -> None:
         """Take an event."""
@@ -98,14 +94,14 @@ class FileBlockSink(BufferedSink):
                 self._cannot_write = None
 
     def _write_blocking(self, path: str, event: Event) -> None:
-        data = event.encode(self._encoding) if isinstance(event, str) else event
+        data = event.encode(self.encoding) if isinstance(event, str) else event
         target = Path(os.path.realpath(path))
         is_there = target.exists()
         if not is_there and not self._flags & os.O_CREAT:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
         if is_there and self._only_new:
             self._expect_content(target, data)
-        elif "a" in self._mode or (is_there and not target.is_file()):
+        elif "a" in self.mode or (is_there and not target.is_file()):
             self._write_in_place(target, data)
         else:
             self._put_in_place(target, data)
@@ -117,7 +113,7 @@ class FileBlockSink(BufferedSink):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
 
     def _write_in_place(self, target: Path, data: bytes) -> None:
-        with target.open("ab" if "a" in self._mode else "wb") as file:
+        with target.open("ab" if "a" in self.mode else "wb") as file:
             file.write(data)
             file.flush()
             if target.is_file():  # no pipe or device

@@ -27,7 +27,7 @@ class WholeFileSource(FileABCSource):
     async def read(self, filename: str, f: Any) -> None:
         """Read a file and pass on its event."""
         file = self._visit.file if self._visit is not None else None
-        if file is not None and not await self._in_thread(file.is_complete, self._settle):
+        if file is not None and not await self._in_thread(file.is_complete, self.settle):
             file.is_waiting = True
             return
         with file_errors():
@@ -44,4 +44,4 @@ class FileBlockSource(WholeFileSource):
 
     def load(self, data: bytes) -> Event:
         """Return the content."""
-        return data if "b" in self.mode else data.decode(self.encoding or "utf-8-sig", self._encoding_errors)
+        return data if "b" in self.mode else data.decode(self.encoding or "utf-8-sig", self.encoding_errors)

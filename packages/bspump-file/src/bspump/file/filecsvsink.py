@@ -15,7 +15,7 @@ import asab
 from bspump import Context, Event, ProcessingError
 
 from ._compression import codec_of, open_decompressed
-from ._csv import DEFAULTS, PROBE, read_dialect
+from ._csv import PROBE, CSVFormat
 from ._file_sink import AppendingSink
 from ._lines import width_of
 from ._output import OutputFile, count, end_of_last_line
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bspump import Pipeline
 
 
-class FileCSVSink(AppendingSink):
+class FileCSVSink(CSVFormat, AppendingSink):
     """Writes each event, a dictionary, as a row. The header is written once per file: the keys of its first event.
 
     In a file that is appended to, the columns are those of its header. A key that an event has not leaves its field
@@ -32,17 +32,10 @@ class FileCSVSink(AppendingSink):
 
     The context key ``path`` overrides the option ``path``.
 
-    Further options: those of `AppendingSink` (path, append, compression, encoding, rotate_size, rotate_every,
-    buffer_size, buffer_limit, flush_interval, max_open_files).
-
-    Options:
-        dialect, delimiter, doublequote, escapechar, lineterminator, quotechar, quoting, skipinitialspace, strict: the
-            format, as for `FileCSVSource`.
+    Further options: those of `CSVFormat` (dialect, delimiter, doublequote, escapechar, lineterminator, quotechar,
+    quoting, skipinitialspace, strict) and of `AppendingSink` (path, append, compression, encoding, rotate_size,
+    rotate_every, buffer_size, buffer_limit, flush_interval, max_open_files).
     """
-
-    ConfigDefaults: dict[str, Any] = {
-        **DEFAULTS,
-    }
 
     def __init__(
         self,
@@ -52,13 +45,12 @@ class FileCSVSink(AppendingSink):
         config: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(app, pipeline, id=id, config=config)
-        with self.options() as options:
-            self._dialect = read_dialect(options, self.Config)
+        self._dialect = self._read_dialect()
         self._tables: dict[str, _Table] = {}
 
     def get_file_name(self, context: Context, event: Event) -> str:
         """Return the file that an event is written to: the context's ``path``, or else the option. Override it."""
-        return str(context.get("path", self._path))
+        return str(context.get("path", self.path))
 
     def writer(self, f: TextIO, fieldnames: Sequence[str]) -> csv.DictWriter[str]:
         """Return a writer of dictionaries that has the format of the sink. May be overridden."""
@@ -72,7 +64,7 @@ class FileCSVSink(AppendingSink):
     def process_batch(self, contexts: list[Context], events: list[Event]) -> None:
         """Take events."""
         if type(self).get_file_name is FileCSVSink.get_file_name and not any("path" in context for context in contexts):
-            self._collect(self._path, self.serialise(self._path, events))
+            self._collect(self.path, self.serialise(self.path, events))
         else:
             super().process_batch(contexts, events)
 
@@ -101,11 +93,11 @@ class FileCSVSink(AppendingSink):
 
     def _existing_header(self, path: str) -> list[str] | None:
         """Return the first row of a file that is there already. One small read, once per file."""
-        if not Path(path).is_file() or (not self._append and os.path.realpath(path) not in self._begun):
+        if not Path(path).is_file() or (not self.append and os.path.realpath(path) not in self._begun):
             return None
         try:
-            with open_decompressed(io.FileIO(path), codec_of(path, self._compression)) as file:
-                text = io.TextIOWrapper(file, encoding=self._file_encoding, newline="")
+            with open_decompressed(io.FileIO(path), codec_of(path, self.compression)) as file:
+                text = io.TextIOWrapper(file, encoding=self.encoding, newline="")
                 return next(filter(None, csv.reader(text, **self._dialect)), None)
         except (OSError, ValueError, csv.Error):
             return None  # nothing there, or nothing that could be read; writing to it will tell

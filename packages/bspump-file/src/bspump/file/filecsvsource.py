@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 import asab
 
-from bspump import Event, ProcessingError
+from bspump import Event, ProcessingError, option
 
 from ._batch_source import LineBasedSource
 from ._batches import LineParser, Parsed, Rejection, decoded_lines
-from ._csv import DEFAULTS, PROBE, Dialect, read_dialect
+from ._csv import PROBE, CSVFormat, Dialect
 from ._input_file import FileError, file_errors
 from ._lines import LineReader
 from .fileabcsource import resumes
@@ -24,35 +24,31 @@ if TYPE_CHECKING:
 _ROWS_AT_ONCE = 1000
 
 
-class FileCSVSource(LineBasedSource):
-    r"""Makes a dictionary of each row. Blank rows are left out; a quoted field may have newlines in it.
+class FileCSVSource(CSVFormat, LineBasedSource):
+    """Makes a dictionary of each row. Blank rows are left out; a quoted field may have newlines in it.
 
     The keys are `fieldnames`, or else the fields of the first row of each file.
 
     A row that is no valid CSV is reported with its line number as a failed event (see ``on_error`` of the pipeline),
     and the others go on.
 
-    Further options: those of `LineBasedSource` (tail, tail_from, poll_interval, line_limit) and of `FileABCSource`
-    (path, include, exclude, mode, encoding, compression, post, move_destination, reread, order, settle …).
+    Further options: those of `CSVFormat` (dialect, delimiter, doublequote, escapechar, lineterminator, quotechar,
+    quoting, skipinitialspace, strict), of `LineBasedSource` (tail, tail_from, poll_interval, line_limit) and of
+    `FileABCSource` (path, include, exclude, mode, encoding, compression, post, move_destination, reread, order,
+    settle …). ``mode`` is ``r`` and ``newline`` is empty, unless you set them.
 
     Args:
         fieldnames: the keys, if the files have no header.
-
-    Options:
-        strict_columns: report a row that has more or fewer fields than there are keys as a failed event, the event
-            being the text of the row. Otherwise missing fields are None, and the list of surplus ones has the key
-            None, as with `csv.DictReader`.
-        dialect, delimiter, doublequote, escapechar, lineterminator, quotechar, quoting, skipinitialspace, strict: the
-            format, as the standard library's module ``csv`` names it. ``quoting`` is a number or a name (``minimal``,
-            ``QUOTE_ALL``); ``delimiter = \t`` or ``tab`` stands for a tabulator.
     """
 
-    ConfigDefaults: dict[str, Any] = {
-        "mode": "r",
-        "newline": "",
-        "strict_columns": False,
-        **DEFAULTS,
-    }
+    ConfigDefaults: dict[str, Any] = {"mode": "r", "newline": ""}
+
+    strict_columns = option.boolean(
+        False,
+        help="Whether to report a row that has more or fewer fields than there are keys as a failed event, the event "
+        "being the text of the row. Otherwise missing fields are None, and the list of surplus ones has the key None, "
+        "as with `csv.DictReader`.",
+    )
     _decodes = True
     # The dictionaries of a block should stay in the cache of a core.
     _block = 1 << 16
@@ -67,11 +63,9 @@ class FileCSVSource(LineBasedSource):
     ) -> None:
         super().__init__(app, pipeline, id=id, config=config)
         self.FieldNames = list(fieldnames) if fieldnames is not None else None
-        with self.options() as options:
-            self._dialect = read_dialect(options, self.Config)
-            self._strict_columns = options.boolean("strict_columns")
+        self._dialect = self._read_dialect()
         # The limit is one for the whole process. It would set fields above 128 KB aside.
-        csv.field_size_limit(max(csv.field_size_limit(), self._line_limit))
+        csv.field_size_limit(max(csv.field_size_limit(), self.line_limit))
 
     def reader(self, f: TextIO | Iterable[str]) -> csv.DictReader[str]:
         """Return a reader of dictionaries that has the format and the field names of the source."""
@@ -99,7 +93,7 @@ class FileCSVSource(LineBasedSource):
     def make_parser(self, reader: LineReader) -> LineParser:
         """Return the parser of a new file."""
         codec = reader.codec or "utf-8"
-        parser = _Rows(self.FieldNames, self._dialect, codec, self._encoding_errors, self._strict_columns)
+        parser = _Rows(self.FieldNames, self._dialect, codec, self.encoding_errors, self.strict_columns)
         if self.FieldNames is None and reader.place > reader.start:
             parser.read_header(reader.split(reader.first_block))
         return parser

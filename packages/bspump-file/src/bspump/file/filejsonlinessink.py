@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import asab
 import orjson
 
-from bspump import Event, ProcessingError
+from bspump import Event, ProcessingError, option
 
 from ._file_sink import AppendingSink
-
-if TYPE_CHECKING:
-    from bspump import Pipeline
 
 
 class FileJSONLinesSink(AppendingSink):
@@ -25,26 +21,14 @@ class FileJSONLinesSink(AppendingSink):
 
     Further options: those of `AppendingSink` (path, append, compression, encoding, rotate_size, rotate_every,
     buffer_size, buffer_limit, flush_interval, max_open_files).
-
-    Options:
-        unknown: what to do about an object that JSON has nothing for: ``refuse`` the event (see ``on_error`` of the
-            pipeline), or write its ``repr``.
     """
 
-    ConfigDefaults: dict[str, Any] = {
-        "unknown": "refuse",
-    }
-
-    def __init__(
-        self,
-        app: asab.Application,
-        pipeline: Pipeline,
-        id: str | None = None,
-        config: Mapping[str, Any] | None = None,
-    ) -> None:
-        super().__init__(app, pipeline, id=id, config=config)
-        with self.options() as options:
-            self._writes_repr = options.choice("unknown", ("refuse", "repr")) == "repr"
+    unknown = option.choice(
+        "refuse",
+        ("refuse", "repr"),
+        help="What to do about an object that JSON has nothing for: ``refuse`` the event (see ``on_error`` of the "
+        "pipeline), or write its ``repr``.",
+    )
 
     def serialise(self, path: str, events: Sequence[Event]) -> bytes:
         """Return the lines."""
@@ -72,7 +56,7 @@ class FileJSONLinesSink(AppendingSink):
             return list(value)
         if isinstance(value, Mapping):
             return dict(value)
-        if self._writes_repr:
+        if self.unknown == "repr":
             return repr(value)
         raise TypeError(f"{type(value).__name__} has no equivalent in JSON")
 

@@ -28,7 +28,7 @@ class FileJSONLinesSource(LineBasedSource):
 
     def make_parser(self, reader: LineReader) -> LineParser:
         """Return the parser of a new file."""
-        return _Values(reader.codec or "utf-8", self._encoding_errors)
+        return _Values(reader.codec or "utf-8", self.encoding_errors)
 
 
 class _Values:

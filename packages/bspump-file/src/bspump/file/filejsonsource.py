@@ -18,7 +18,7 @@ class FileJSONSource(WholeFileSource):
 
     def load(self, data: bytes) -> Event:
         """Parse the content of a file."""
-        text = data.decode(self.encoding or "utf-8-sig", self._encoding_errors)
+        text = data.decode(self.encoding or "utf-8-sig", self.encoding_errors)
         try:
             value: Event = parse_json(text)
         except ValueError as error:

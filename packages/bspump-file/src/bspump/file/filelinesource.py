@@ -25,7 +25,7 @@ class FileLineSource(LineBasedSource):
 
     def make_parser(self, reader: LineReader) -> LineParser:
         """Return the parser of a new file."""
-        return _Lines() if reader.codec is None else _TextLines(reader.codec, self._encoding_errors)
+        return _Lines() if reader.codec is None else _TextLines(reader.codec, self.encoding_errors)
 
 
 class FileMultiLineSource(LineBasedSource):
@@ -56,7 +56,7 @@ class FileMultiLineSource(LineBasedSource):
         """Return the parser of a new file."""
         codec = reader.codec
         separator = self.separator if isinstance(self.separator, bytes) else self.separator.encode(codec or "utf-8")
-        return _Groups(separator, codec, self._encoding_errors)
+        return _Groups(separator, codec, self.encoding_errors)
 
 
 class _Lines:

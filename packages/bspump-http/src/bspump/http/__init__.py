@@ -6,6 +6,9 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ._answering import AnsweringSource as AnsweringSource
+    from ._client import HTTPClient as HTTPClient
+    from ._csv import CSVFormat as CSVFormat
     from .csvsource import HTTPClientCSVSource as HTTPClientCSVSource
     from .linesource import HTTPClientLineSource as HTTPClientLineSource
     from .lookupprovider import HTTPBatchLookupProvider as HTTPBatchLookupProvider
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
     from .websocketsource import WebSocketSource as WebSocketSource
 
 _MODULES = {
+    "AnsweringSource": "_answering",
+    "CSVFormat": "_csv",
+    "HTTPClient": "_client",
     "HTTPBatchLookupProvider": "lookupprovider",
     "HTTPClientCSVSource": "csvsource",
     "HTTPClientLineSource": "linesource",

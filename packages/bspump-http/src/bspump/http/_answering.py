@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp.web
 import asab
 
-from bspump import Context, Event, PipelineError, ProcessingError, Source
+from bspump import Context, Event, PipelineError, ProcessingError, Source, option
 
 if TYPE_CHECKING:
     from bspump import Pipeline
@@ -24,18 +24,22 @@ class NotTakenError(PipelineError):
 
 
 class AnsweringSource(Source):
-    """Takes events out of requests, and tells when they are durable.
+    """Takes events out of requests, and tells when they are durable. Derive from it, and call `take` and `durable`.
 
     The position is the number of the last event that somebody waits for. All those who wait share the checkpoints of
-    the pipeline: one is under way, and what comes in meanwhile waits for the next one together.
+    the pipeline: one is under way, and what comes in meanwhile waits for the next one together. The option
+    ``commit_interval``, how long a checkpoint waits for more of them, is short unless you set it.
     """
 
-    ConfigDefaults: dict[str, Any] = {
-        "ready_timeout": 10.0,
-        "path": "",
-        "bearer_token": "",
-        "commit_interval": 0.005,
-    }
+    ConfigDefaults: dict[str, Any] = {"commit_interval": 0.005}
+
+    path = option.text(help="The path of a route at the application's web server; none if empty.")
+    bearer_token = option.secret(help="If set, `handler` answers requests that do not have this token with 401.")
+    ready_timeout = option.seconds(
+        10.0,
+        help="How long a request, or a message, waits for the pipeline to be ready before it is refused; 0 for no "
+        "limit. What is refused is answered with 503; on a WebSocket, the connection is closed.",
+    )
 
     def __init__(
         self,
@@ -45,9 +49,6 @@ class AnsweringSource(Source):
         config: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(app, pipeline, id=id, config=config)
-        with self.options() as options:
-            self._bearer_token = options.text("bearer_token")
-            self._ready_timeout = options.seconds("ready_timeout")
         self._last = 0
         self._lost_up_to = 0
         self._waiting: dict[int, asyncio.Future[None]] = {}
@@ -60,7 +61,7 @@ class AnsweringSource(Source):
 
     def _add_route(self, methods: list[str], handler: Handler) -> None:
         """Add the route that the option ``path`` asks for."""
-        path = str(self.Config["path"]).strip()
+        path = self.path.strip()
         if not path:
             return
         container = getattr(self.App, "WebContainer", None)
@@ -79,10 +80,10 @@ class AnsweringSource(Source):
         Raises:
             aiohttp.web.HTTPUnauthorized: it is not the one that the option ``bearer_token`` demands.
         """
-        if not self._bearer_token:
+        if not self.bearer_token:
             return
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        is_known = hmac.compare_digest(token.strip().encode(), self._bearer_token.encode())
+        is_known = hmac.compare_digest(token.strip().encode(), self.bearer_token.encode())
         if scheme.lower() != "bearer" or not is_known:
             raise aiohttp.web.HTTPUnauthorized(headers={"WWW-Authenticate": "Bearer"})
 
@@ -99,7 +100,7 @@ class AnsweringSource(Source):
             raise NotTakenError(f"{self!r} is shutting down")
         if self.Pipeline.is_error():
             raise NotTakenError(f"{self!r} takes nothing, since its pipeline is stopped by an error")
-        limit = asyncio.timeout(self._ready_timeout or None)
+        limit = asyncio.timeout(self.ready_timeout or None)
         try:
             async with limit:
                 with self._among_those_entering(limit):
@@ -125,7 +126,7 @@ class AnsweringSource(Source):
             return f"{self!r} is shutting down"
         if self.Pipeline.is_error():
             return f"{self!r} takes nothing, since its pipeline is stopped by an error"
-        return f"{self!r} waited {self._ready_timeout:g} seconds for its pipeline to be ready"
+        return f"{self!r} waited {self.ready_timeout:g} seconds for its pipeline to be ready"
 
     async def durable(self, number: int) -> None:
         """Return when an event is durable, and all those taken before it.

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+from bspump import option
+from bspump._component import Component
 
 if TYPE_CHECKING:
     from bspump._options import Options
@@ -30,18 +32,6 @@ _ESCAPES = {
     "cr": "\r",
 }
 
-DEFAULTS: dict[str, Any] = {
-    "dialect": "excel",
-    "delimiter": ",",
-    "doublequote": True,
-    "escapechar": "",
-    "lineterminator": os.linesep,
-    "quotechar": '"',
-    "quoting": csv.QUOTE_MINIMAL,
-    "skipinitialspace": False,
-    "strict": False,
-}
-
 # A line that is a row of its own in every dialect, quoting or not, unless a quoted field is open.
 PROBE = "0\n"
 
@@ -49,29 +39,56 @@ Dialect = dict[str, Any]
 """Keyword arguments for `csv.reader` and `csv.writer`."""
 
 
-def read_dialect(options: Options, config: Mapping[str, Any]) -> Dialect:
-    """Read the options of `DEFAULTS`.
+class CSVFormat(Component):
+    """The options that say what CSV looks like. They are those of the file sources and sinks.
 
-    An option that has its default takes what the dialect says, unless the dialect is ``excel``.
+    They are named as in module ``csv``, and mean the same.
+
+    If ``dialect`` is not ``excel``, an option that has its default takes what the dialect says.
     """
-    dialect: Dialect = {"dialect": options.choice("dialect", csv.list_dialects())}
-    for key in ("delimiter", "escapechar", "quotechar", "lineterminator"):
-        dialect[key] = _characters(options.text(key)) or None
-    for key in ("doublequote", "skipinitialspace", "strict"):
-        dialect[key] = options.boolean(key)
-    dialect["quoting"] = _quoting(options)
-    dialect["quotechar"] = dialect["quotechar"] or '"'
-    dialect["lineterminator"] = dialect["lineterminator"] or os.linesep
-    if dialect["dialect"] != "excel":
-        for key, default in DEFAULTS.items():
-            if key != "dialect" and (dialect[key] or None) == (default or None):
-                del dialect[key]
-    try:
-        csv.writer(io.StringIO(), **dialect)
-    except (TypeError, ValueError, csv.Error) as error:
-        options.refuse("dialect", f"together with the other options of the CSV format is refused: {error}")
-        return {"dialect": "excel"}
-    return dialect
+
+    dialect = option.text(
+        "excel", help="The name of a dialect of module ``csv``: ``excel``, ``excel-tab``, ``unix`` or a registered one."
+    )
+    delimiter = option.text(",", help=r"The character between two fields; ``\t`` or ``tab`` stands for a tabulator.")
+    doublequote = option.boolean(
+        True, help="Whether a quote in a field is doubled; else ``escapechar`` stands in front of it."
+    )
+    escapechar = option.text(help="The character that takes the special meaning from the next one; empty for none.")
+    lineterminator = option.text(os.linesep, help="Accepted, without effect: rows end with any newline.")
+    quotechar = option.text('"', help="The character around fields that have special characters in them.")
+    quoting = option.text(
+        csv.QUOTE_MINIMAL,
+        help="Which fields are quoted, as a number or a name: ``minimal``, ``all``, ``nonnumeric``, ``none``, "
+        "``strings``, ``notnull``; ``QUOTE_ALL`` is understood too.",
+    )
+    skipinitialspace = option.boolean(False, help="Whether spaces behind a delimiter are left out.")
+    strict = option.boolean(False, help="Whether a row that is no good CSV is refused where it could be guessed at.")
+
+    def _read_dialect(self) -> Dialect:
+        """Return the format; what is wrong with the options is a problem of the configuration."""
+        with self.options() as options:
+            dialect: Dialect = {
+                "dialect": options.choice("dialect", csv.list_dialects()),
+                "delimiter": _characters(self.delimiter) or None,
+                "escapechar": _characters(self.escapechar) or None,
+                "quotechar": _characters(self.quotechar) or '"',
+                "lineterminator": _characters(self.lineterminator) or os.linesep,
+                "doublequote": self.doublequote,
+                "skipinitialspace": self.skipinitialspace,
+                "strict": self.strict,
+                "quoting": _quoting(options),
+            }
+            if dialect["dialect"] != "excel":
+                for key, default in CSVFormat.ConfigDefaults.items():
+                    if key != "dialect" and (dialect[key] or None) == (default or None):
+                        del dialect[key]
+            try:
+                csv.writer(io.StringIO(), **dialect)
+            except (TypeError, ValueError, csv.Error) as error:
+                options.refuse("dialect", f"together with the other options of the CSV format is refused: {error}")
+                return {"dialect": "excel"}
+        return dialect
 
 
 def _characters(value: str) -> str:

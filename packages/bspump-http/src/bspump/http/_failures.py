@@ -11,7 +11,6 @@ import ssl
 from typing import TYPE_CHECKING
 
 import aiohttp
-import yarl
 
 from bspump import ConnectionLostError
 
@@ -37,17 +36,6 @@ class RequestFailedError(ConnectionLostError):
         super().__init__(message)
         self.status = status
         self.retry_after = retry_after
-
-
-def shown_url(url: str | yarl.URL) -> str:
-    """Return a URL without user, password, fragment and the values of its query: any of them may be a secret."""
-    try:
-        url = yarl.URL(url)
-    except ValueError:
-        return "an invalid URL"
-    query = "&".join(f"{name}=…" for name in dict.fromkeys(url.query))
-    bare = str(url.with_user(None).with_query(None).with_fragment(None)) if url.host else url.path
-    return f"{bare}?{query}" if query else bare
 
 
 def shown_status(status: int) -> str:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, TextIO
 import aiohttp
 import asab
 
-from bspump import ProcessingError
+from bspump import ProcessingError, option
+from bspump._urls import shown_url
 
-from ._csv import DEFAULTS, read_dialect
-from ._failures import shown_url
+from ._csv import CSVFormat
 from ._lines import LineTooLongError
 from ._rows import Row, RowParser
 from .linesource import HTTPClientLineSource
@@ -24,33 +24,29 @@ if TYPE_CHECKING:
 _ROWS_AT_ONCE = 1000
 
 
-class HTTPClientCSVSource(HTTPClientLineSource):
-    r"""Makes a dictionary of each row, while the response arrives. Blank rows are left out.
+class HTTPClientCSVSource(CSVFormat, HTTPClientLineSource):
+    """Makes a dictionary of each row, while the response arrives. Blank rows are left out.
 
     The keys are `fieldnames`, or else the fields of the first row. A row that is no valid CSV, or not valid in the
     encoding, is a failed event with its text and its line number, and the others go on.
 
-    Options: those of `HTTPClientLineSource` (line_limit, which counts for a row of several lines too),
-    `HTTPClientTextSource` (encoding) and `HTTPClientSource` (url, method, headers, username …), and
-
-        strict_columns: report a row that has more or fewer fields than there are keys as a failed event. Otherwise
-            missing fields are None, and the list of surplus ones has the key None, as with `csv.DictReader`.
-        dialect, delimiter, doublequote, escapechar, lineterminator, quotechar, quoting, skipinitialspace, strict: the
-            format, as the standard library's module ``csv`` names it. ``quoting`` is a number or a name (``minimal``,
-            ``QUOTE_ALL``); ``delimiter = \t`` or ``tab`` stands for a tabulator.
-        mode, newline: accepted, without effect.
+    Further options: those of `CSVFormat` (dialect, delimiter, doublequote, escapechar, lineterminator, quotechar,
+    quoting, skipinitialspace, strict), `HTTPClientLineSource` (line_limit, which counts for a row of several lines
+    too), `HTTPClientTextSource` (encoding), `HTTPClientSource` (url, method, response_code …) and `HTTPClient`
+    (headers, username …).
 
     Args:
         headers: headers of the request, overriding the option ``headers``.
         fieldnames: the keys, if the responses have no header.
     """
 
-    ConfigDefaults: dict[str, Any] = {
-        "mode": "r",
-        "newline": "",
-        "strict_columns": False,
-        **DEFAULTS,
-    }
+    strict_columns = option.boolean(
+        False,
+        help="Whether to report a row that has more or fewer fields than there are keys as a failed event. Otherwise "
+        "missing fields are None, and the list of surplus ones has the key None, as with `csv.DictReader`.",
+    )
+    mode = option.text("r", help="Accepted, without effect.")
+    newline = option.text(help="Accepted, without effect.")
 
     def __init__(
         self,
@@ -63,9 +59,7 @@ class HTTPClientCSVSource(HTTPClientLineSource):
     ) -> None:
         super().__init__(app, pipeline, id=id, config=config, headers=headers)
         self.FieldNames = list(fieldnames) if fieldnames is not None else None
-        with self.options() as options:
-            self._dialect = read_dialect(options, self.Config)
-            self._strict_columns = options.boolean("strict_columns")
+        self._dialect = self._read_dialect()
 
     def reader(self, f: TextIO | Iterable[str]) -> csv.DictReader[str]:
         """Return a reader of dictionaries. If it is overridden, the response is taken into memory and read with it."""
@@ -76,8 +70,8 @@ class HTTPClientCSVSource(HTTPClientLineSource):
         if type(self).reader is not HTTPClientCSVSource.reader:
             await self._read_with_reader(response)
             return
-        url = shown_url(response.url)
-        parser = RowParser(self.FieldNames, self._dialect, strict_columns=self._strict_columns, limit=self._line_limit)
+        url = shown_url(str(response.url))
+        parser = RowParser(self.FieldNames, self._dialect, strict_columns=self.strict_columns, limit=self.line_limit)
         number = 1
         async for lines in self.lines(response):
             bad = [index for index, line in enumerate(lines) if isinstance(line, bytes)]
@@ -87,7 +81,7 @@ class HTTPClientCSVSource(HTTPClientLineSource):
                 try:
                     rows = parser.feed(text)
                 except LineTooLongError as error:
-                    raise ProcessingError(f"{self!r}: {url}: {error} ({self._line_limit} bytes)") from None
+                    raise ProcessingError(f"{self!r}: {url}: {error} ({self.line_limit} bytes)") from None
                 await self._process_rows(rows, url)
                 if index < len(lines):
                     await self._reject_line(lines[index], number + index, url)
@@ -123,10 +117,10 @@ class HTTPClientCSVSource(HTTPClientLineSource):
                 if isinstance(line, str):
                     lines.append(f"{line}\n")
                 else:
-                    await self._reject_line(line, number, shown_url(response.url))
+                    await self._reject_line(line, number, shown_url(str(response.url)))
                 number += 1
         rows = iter(self.reader(lines))
-        while batch := self._next_rows(rows, shown_url(response.url)):
+        while batch := self._next_rows(rows, shown_url(str(response.url))):
             await self.process_batch(batch, self.context_of(response))
 
     def _next_rows(self, rows: Iterator[dict[str, str]], url: str) -> list[dict[str, str]]:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
-import asab
 
-from bspump import Context, ProcessingError
+from bspump import Context, ProcessingError, option
+from bspump._urls import shown_url
 
-from ._failures import shown_url
 from ._lines import LineSplitter, LineTooLongError
 from .source import HTTPClientTextSource
-
-if TYPE_CHECKING:
-    from bspump import Pipeline
 
 
 class HTTPClientLineSource(HTTPClientTextSource):
@@ -26,30 +22,15 @@ class HTTPClientLineSource(HTTPClientTextSource):
     first one. A line that is not valid in the encoding is a failed event, and the others go on. The context has the
     keys ``url`` and ``line``.
 
-    Options: those of `HTTPClientTextSource` (encoding) and `HTTPClientSource` (url, method, headers, username …), and
-
-        line_limit: the most bytes that a line may have.
+    Further options: those of `HTTPClientTextSource` (encoding), `HTTPClientSource` (url, method, response_code …) and
+    `HTTPClient` (headers, username …).
     """
 
-    ConfigDefaults: dict[str, Any] = {
-        "line_limit": "16MB",
-    }
-
-    def __init__(
-        self,
-        app: asab.Application,
-        pipeline: Pipeline,
-        id: str | None = None,
-        config: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(app, pipeline, id=id, config=config, headers=headers)
-        with self.options() as options:
-            self._line_limit = options.size("line_limit")
+    line_limit = option.size("16MB", help="The most bytes that a line may have.")
 
     async def read(self, response: aiohttp.ClientResponse) -> Any:
         """Process the lines."""
-        url = shown_url(response.url)
+        url = shown_url(str(response.url))
         number = 1
         async for lines in self.lines(response):
             await self._process_lines(lines, number, url)
@@ -62,7 +43,7 @@ class HTTPClientLineSource(HTTPClientTextSource):
             RequestFailedError: the response does not come to its end.
             ProcessingError: a line is too long, or nothing can be made of the response.
         """
-        splitter = LineSplitter(self.encoding_of(response), self._line_limit)
+        splitter = LineSplitter(self.encoding_of(response), self.line_limit)
         try:
             async for chunk in self.chunks(response):
                 if lines := splitter.feed(chunk):
@@ -70,10 +51,10 @@ class HTTPClientLineSource(HTTPClientTextSource):
             if lines := splitter.finish():
                 yield lines
         except LineTooLongError as error:
-            raise ProcessingError(f"{self!r}: {shown_url(response.url)}: {error}") from None
+            raise ProcessingError(f"{self!r}: {shown_url(str(response.url))}: {error}") from None
         except UnicodeDecodeError as error:
             raise ProcessingError(
-                f"{self!r}: the body of {shown_url(response.url)} is not valid {error.encoding}: {error.reason}"
+                f"{self!r}: the body of {shown_url(str(response.url))} is not valid {error.encoding}: {error.reason}"
             ) from None
 
     async def _process_lines(self, lines: list[str | bytes], first: int, url: str) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import ssl
 import struct
 import tempfile
 from collections.abc import Mapping
@@ -15,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import asab
 
+from bspump import option
+from bspump._urls import shown_url
 from bspump.abc.lookupprovider import LookupBatchProviderABC
 
-from ._client import CLIENT_DEFAULTS, HTTPClient
-from ._failures import NETWORK_ERRORS, RequestFailedError, reason_of, shown_status, shown_url
+from ._client import HTTPClient
+from ._failures import NETWORK_ERRORS, RequestFailedError, reason_of, shown_status
 
 if TYPE_CHECKING:
     from bspump import Lookup
@@ -28,47 +29,38 @@ L = logging.getLogger(__name__)
 _LENGTH = struct.Struct("<L")
 
 
-class HTTPBatchLookupProvider(LookupBatchProviderABC):
+class HTTPBatchLookupProvider(HTTPClient, LookupBatchProviderABC):
     """Loads the content of a lookup from a URL, such as that of another pump's lookup (``/bspump/v1/lookup/<id>``).
 
     The version that is there already is named by the headers ``If-None-Match`` and ``ETag``, so that it is not sent
     again. The last content is kept on disk; if the server cannot be reached, or answers with an error, that is what the
     lookup starts with.
 
-    Options (section ``[lookupprovider:<id>]``):
-        master_timeout: how long a request may take, in seconds.
-        use_cache, cache_dir: whether and where to keep the content; in ``[general] var_dir`` if empty. What the lookup
-            itself says under these names counts too.
-        headers: further headers, one on each line: ``Name: value``.
-        username, password, bearer_token: for authentication.
-        cafile, cert, key, key_password, verify_mode: for TLS, as `HTTPClientSource` has them.
-        connect_timeout, read_timeout: further limits, in seconds; 0 for none.
+    The section of the configuration is ``[lookupprovider:<id>]``. Further options: those of `HTTPClient` (headers,
+    username, password, bearer_token, cafile, cert, key, key_password, verify_mode, connect_timeout, read_timeout).
 
     Attributes:
         CachePath: the file that the content is kept in, or None.
         SSL: what aiohttp takes as ``ssl``; None to go by the options.
     """
 
-    ConfigDefaults: dict[str, Any] = {
-        "master_timeout": 30,
-        "use_cache": "yes",
-        "cache_dir": "",
-        **CLIENT_DEFAULTS,
-    }
+    master_timeout = option.seconds(30, help="How long a request may take; 0 for no limit.")
+    use_cache = option.boolean(
+        True, help="Whether to keep the content on disk. What the lookup itself says under this name counts too."
+    )
+    cache_dir = option.text(
+        help="Where to keep the content: what the lookup itself says under this name, or ``[general] var_dir``, if "
+        "empty."
+    )
 
     def __init__(
         self, lookup: Lookup, url: str, id: str | None = None, config: Mapping[str, Any] | None = None
     ) -> None:
         super().__init__(lookup, url, id=id, config=config)
-        with self.options() as options:
-            self._client = HTTPClient(options, self.section, self.Config, url=url)
-            self._timeout = options.seconds("master_timeout")
-            uses_cache = options.boolean("use_cache")
-            cache_dir = options.text("cache_dir").strip()
+        self._prepare_requests(url)
         with lookup.options() as lookup_options:
-            uses_cache = uses_cache and lookup_options.boolean("use_cache")
-            cache_dir = cache_dir or lookup_options.text("cache_dir").strip()
-        self.SSL: ssl.SSLContext | bool | None = None
+            uses_cache = self.use_cache and lookup_options.boolean("use_cache")
+            cache_dir = self.cache_dir.strip() or lookup_options.text("cache_dir").strip()
         self.CachePath: Path | None = None
         if uses_cache:
             directory = cache_dir or asab.Config["general"]["var_dir"]
@@ -105,29 +97,28 @@ class HTTPBatchLookupProvider(LookupBatchProviderABC):
         return kept
 
     async def _request(self) -> bytes | bool:
-        headers = dict(self._client.headers)
+        headers = dict(self.Headers)
         if self.ETag is not None:
             is_quoted = self.ETag.startswith(('"', "W/"))
             headers["ETag"] = self.ETag
             headers["If-None-Match"] = self.ETag if is_quoted else f'"{self.ETag}"'
-        url = self._client.url
         try:
             async with (
-                self._client.session(self.SSL, total=self._timeout or None) as session,
-                session.get(url, headers=headers) as response,
+                self._new_session(total=self.master_timeout or None) as session,
+                session.get(self.URL, headers=headers) as response,
             ):
                 if response.status == 200:
                     content = await response.read()
                     self.ETag = response.headers.get("ETag")
                     return content
         except NETWORK_ERRORS as error:
-            raise RequestFailedError(f"GET {shown_url(url)} failed: {reason_of(error)}") from None
+            raise RequestFailedError(f"GET {shown_url(self.URL)} failed: {reason_of(error)}") from None
         if response.status == 304:
             return False
         if response.status == 501:
-            raise RequestFailedError(f"{shown_url(url)} says that its lookup cannot be copied", response.status)
+            raise RequestFailedError(f"{shown_url(self.URL)} says that its lookup cannot be copied", response.status)
         raise RequestFailedError(
-            f"GET {shown_url(url)} answered {shown_status(response.status)}, expected 200", response.status
+            f"GET {shown_url(self.URL)} answered {shown_status(response.status)}, expected 200", response.status
         )
 
     # The content on disk: the length of the ETag (32 bits, little endian), the ETag, a newline, the content

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import io
-import ssl
 import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import aiohttp
 import asab
+import yarl
 
-from bspump import Batch, BufferedSink, Context, RejectedError
+from bspump import Batch, BufferedSink, Context, RejectedError, option
+from bspump._urls import shown_url
 
 from ._bodies import FORMATS
-from ._client import CLIENT_DEFAULTS, HTTPClient, Statuses, request_failed
-from ._failures import NETWORK_ERRORS, RequestFailedError, retry_after, shown_status, shown_url
+from ._client import HTTPClient, Statuses, request_failed
+from ._failures import NETWORK_ERRORS, RequestFailedError, retry_after, shown_status
 
 if TYPE_CHECKING:
     from bspump import Pipeline
@@ -26,7 +27,7 @@ _SHOWN_BYTES = 1000
 _SHOWN_CHARACTERS = 200
 
 
-class HTTPClientSink(BufferedSink):
+class HTTPClientSink(HTTPClient, BufferedSink):
     """Sends events by HTTP requests, many in one. What is answered with an accepted status counts as durable.
 
     Connection errors, 408, 425, 429 and all 5xx are tried again with growing pauses, or when ``Retry-After`` says so,
@@ -34,48 +35,41 @@ class HTTPClientSink(BufferedSink):
     ones, and these go the way that ``on_error`` of the pipeline says, with the status and the beginning of the answer
     as the reason. Redirections are not followed.
 
-    Options: those of `BufferedSink` (batch_size, batch_bytes, linger, buffer_size, concurrency, retry_backoff,
-    retry_backoff_max), and
-
-        url: the URL. A user and password in it are used for basic authentication, and are never shown.
-        method: the method.
-        format: ``json_array``: an array of the events of a batch; ``json_lines``: one event on each line; ``json``:
-            each event is a request of its own; ``raw``: the same, but as it is, bytes or text. With the first three,
-            bytes and text are taken for JSON already.
-        content_type: the content type; that of the format if empty.
-        response_code: the statuses that are accepted: ``200``, ``200, 204``, ``200-299``.
-        idempotency_header: a header, such as ``Idempotency-Key``, that gets a value of its own for each batch and is
-            the same when the batch is sent again. With one event in a request, ``context["http_idempotency_key"]`` is
-            taken if it is there.
-        timeout: how long a request may take altogether, in seconds; 0 for no limit.
-        headers: further headers, one on each line: ``Name: value``.
-        username, password: for basic authentication.
-        bearer_token: for authentication by a token.
-        cafile, cert, key, key_password: files in PEM format: the certificates to trust, instead of the system's; a
-            client certificate, its key and the password of the key.
-        verify_mode: ``CERT_REQUIRED``, or ``CERT_NONE`` to trust any server.
-        connect_timeout, read_timeout: how long to wait for a connection, and for the next bytes of the answer, in
-            seconds; 0 for no limit.
+    Further options: those of `BufferedSink` (batch_size, batch_bytes, linger, buffer_size, concurrency, retry_backoff,
+    retry_backoff_max) and `HTTPClient` (headers, username, password, bearer_token, cafile, cert, key, key_password,
+    verify_mode, connect_timeout, read_timeout).
 
     Args:
         headers: headers of the requests, overriding the option ``headers``.
 
     Attributes:
+        URL, Method, Headers: of the requests; the headers contain the authentication.
         SSL: what aiohttp takes as ``ssl``; None to go by the options.
     """
 
     CONTEXT_IDEMPOTENCY_KEY: ClassVar[str] = "http_idempotency_key"
 
-    ConfigDefaults: dict[str, Any] = {
-        "url": "http://localhost/",
-        "method": "POST",
-        "format": "json_array",
-        "content_type": "",
-        "response_code": "200-299",
-        "idempotency_header": "",
-        "timeout": 60.0,
-        **CLIENT_DEFAULTS,
-    }
+    URL = option.text(
+        "http://localhost/",
+        key="url",
+        help="The URL. A user and password in it are used for basic authentication, and are never shown.",
+    )
+    Method = option.text("POST", key="method", help="The method.")
+    format = option.choice(
+        "json_array",
+        FORMATS,
+        help="``json_array``: an array of the events of a batch; ``json_lines``: one event on each line; ``json``: "
+        "each event is a request of its own; ``raw``: the same, but as it is, bytes or text. With the first three, "
+        "bytes and text are taken for JSON already.",
+    )
+    content_type = option.text(help="The content type; that of the format if empty.")
+    response_code = option.text("200-299", help="The statuses that are accepted: ``200``, ``200, 204``, ``200-299``.")
+    idempotency_header = option.text(
+        help="A header, such as ``Idempotency-Key``, that gets a value of its own for each batch and is the same when "
+        'the batch is sent again. With one event in a request, ``context["http_idempotency_key"]`` is taken if it is '
+        "there."
+    )
+    timeout = option.seconds(60.0, help="How long a request may take altogether; 0 for no limit.")
 
     def __init__(
         self,
@@ -86,27 +80,22 @@ class HTTPClientSink(BufferedSink):
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(app, pipeline, id=id, config=config)
+        self._prepare_requests(self.URL, headers)
+        self.Method = self.Method.strip().upper()
         with self.options() as options:
-            self._client = HTTPClient(options, self.section, self.Config, headers)
             self._accepted = Statuses(options)
-            self._format = FORMATS.get(options.choice("format", FORMATS), FORMATS["json_array"])
-            self._total_timeout = options.seconds("timeout")
-            content_type = options.text("content_type") or self._format.content_type
-            self._idempotency_header = options.text("idempotency_header").strip()
+        self._format = FORMATS.get(self.format, FORMATS["json_array"])
         if self._format.is_single:
             self._batch_size = 1
-        self.URL = self._client.url
-        self.Method = str(self.Config["method"]).strip().upper()
-        self.Headers = self._client.headers
         if not any(name.lower() == "content-type" for name in self.Headers):
-            self.Headers["Content-Type"] = content_type
-        self.SSL: ssl.SSLContext | bool | None = None
+            self.Headers["Content-Type"] = self.content_type or self._format.content_type
+        self.idempotency_header = self.idempotency_header.strip()
         self._session: aiohttp.ClientSession | None = None
         self._not_before = 0.0
 
     async def open(self) -> None:
         """Prepare to connect; the first request does."""
-        self._session = self._client.session(self.SSL, total=self._total_timeout or None)
+        self._session = self._new_session(total=self.timeout or None)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -136,12 +125,12 @@ class HTTPClientSink(BufferedSink):
                 raise
 
     def _own_headers(self, contexts: list[Context]) -> dict[str, str]:
-        if not self._idempotency_header:
+        if not self.idempotency_header:
             return self.Headers
         key = contexts[0].setdefault(self.CONTEXT_IDEMPOTENCY_KEY, uuid.uuid4().hex)
         # The same events make the same key, and a part of them does not.
         value = key if len(contexts) == 1 else f"{key}-{len(contexts)}"
-        return {**self.Headers, self._idempotency_header: str(value)}
+        return {**self.Headers, self.idempotency_header: str(value)}
 
     async def _request(self, body: bytes, headers: dict[str, str]) -> None:
         assert self._session is not None
@@ -172,8 +161,8 @@ class HTTPClientSink(BufferedSink):
 
 async def _beginning_of(response: aiohttp.ClientResponse) -> str:
     """Return the beginning of an answer, as a part of a sentence."""
-    if 300 <= response.status < 400:
-        return f", which redirects to {shown_url(response.headers.get('Location', ''))}"
+    if 300 <= response.status < 400 and "Location" in response.headers:
+        return f", which redirects to {_shown_location(response)}"
     parts = bytearray()
     while len(parts) < _SHOWN_BYTES:
         chunk = await response.content.read(_SHOWN_BYTES - len(parts))
@@ -183,3 +172,10 @@ async def _beginning_of(response: aiohttp.ClientResponse) -> str:
     text = " ".join(parts.decode("utf-8", "replace").split())
     shown = text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
     return f": {shown}" if shown else ""
+
+
+def _shown_location(response: aiohttp.ClientResponse) -> str:
+    try:
+        return shown_url(str(response.url.join(yarl.URL(response.headers["Location"]))))
+    except ValueError:
+        return "an invalid URL"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -11,16 +10,17 @@ import aiohttp
 import asab
 import yarl
 
-from bspump import Context, ProcessingError, TriggerSource
+from bspump import Context, ProcessingError, TriggerSource, option
+from bspump._urls import shown_url
 
-from ._client import CLIENT_DEFAULTS, HTTPClient, Statuses, request_failed
-from ._failures import NETWORK_ERRORS, RequestFailedError, retry_after, shown_status, shown_url
+from ._client import HTTPClient, Statuses, request_failed
+from ._failures import NETWORK_ERRORS, RequestFailedError, retry_after, shown_status
 
 if TYPE_CHECKING:
     from bspump import Pipeline
 
 
-class HTTPClientSource(TriggerSource):
+class HTTPClientSource(HTTPClient, TriggerSource):
     """Makes a request each time its trigger fires; the body of the response is an event, as bytes.
 
     A request that fails, or is answered with a status that is not accepted, is made again after a pause; if it fails
@@ -30,44 +30,37 @@ class HTTPClientSource(TriggerSource):
     To take several pages, say ``pagination = link``, or override `next_page`. To make something else of a response,
     override `read`. The context of an event has the key ``url``, without credentials and the values of the query.
 
+    Further options: those of `HTTPClient` (headers, username, password, bearer_token, cafile, cert, key, key_password,
+    verify_mode, connect_timeout, read_timeout).
+
     Args:
         headers: headers of the request, overriding the option ``headers``.
-
-    Options:
-        url: the URL. A user and password in it are used for basic authentication, and are never shown.
-        method: the method.
-        headers: further headers, one on each line: ``Name: value``.
-        body: the body of the request, as text in UTF-8.
-        response_code: the statuses that are accepted: ``200``, ``200, 204``, ``200-299``.
-        username, password: for basic authentication.
-        bearer_token: for authentication by a token.
-        cafile, cert, key, key_password: files in PEM format: the certificates to trust, instead of the system's; a
-            client certificate, its key and the password of the key.
-        verify_mode: ``CERT_REQUIRED``, or ``CERT_NONE`` to trust any server.
-        connect_timeout, read_timeout: how long to wait for a connection, and for the next bytes of the response, in
-            seconds; 0 for no limit.
-        max_failed_retries: how often a failed request is made again before the pipeline stops.
-        fail_chilldown: the pause before the last of these attempts, in seconds; each pause is twice the one before. If
-            the server asks for a longer one (``Retry-After``), that is kept.
-        pagination: ``none``, or ``link``: go on with the page that the header ``Link`` calls next.
-        max_body_size: the largest body that is taken into memory at once.
 
     Attributes:
         URL, Method, Headers: of the request; the headers contain the authentication.
         SSL: what aiohttp takes as ``ssl``; None to go by the options.
     """
 
-    ConfigDefaults: dict[str, Any] = {
-        "method": "GET",
-        "url": "http://example.com/",
-        "response_code": "200",
-        "max_failed_retries": 3,
-        "fail_chilldown": 30.0,
-        "body": "",
-        "pagination": "none",
-        "max_body_size": "256MB",
-        **CLIENT_DEFAULTS,
-    }
+    URL = option.text(
+        "http://example.com/",
+        key="url",
+        help="The URL. A user and password in it are used for basic authentication, and are never shown.",
+    )
+    Method = option.text("GET", key="method", help="The method.")
+    body = option.text(help="The body of the request, as text in UTF-8.")
+    response_code = option.text("200", help="The statuses that are accepted: ``200``, ``200, 204``, ``200-299``.")
+    max_failed_retries = option.integer(
+        3, minimum=0, help="How often a failed request is made again before the pipeline stops."
+    )
+    fail_chilldown = option.seconds(
+        30.0,
+        help="The pause before the last of these attempts; each pause is twice the one before. If the server asks for "
+        "a longer one (``Retry-After``), that is kept.",
+    )
+    pagination = option.choice(
+        "none", ("none", "link"), help="``link``: go on with the page that the header ``Link`` calls next."
+    )
+    max_body_size = option.size("256MB", help="The largest body that is taken into memory at once.")
 
     def __init__(
         self,
@@ -78,22 +71,15 @@ class HTTPClientSource(TriggerSource):
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(app, pipeline, id=id, config=config)
+        self._prepare_requests(self.URL, headers)
+        self.Method = self.Method.strip().upper()
         with self.options() as options:
-            self._client = HTTPClient(options, self.section, self.Config, headers)
             self._accepted = Statuses(options)
-            self._max_retries = options.integer("max_failed_retries", minimum=0)
-            self._chilldown = options.seconds("fail_chilldown")
-            self._follows_links = options.choice("pagination", ("none", "link")) == "link"
-            self._max_body_size = options.size("max_body_size")
-        self.URL = self._client.url
-        self.Method = str(self.Config["method"]).strip().upper()
-        self.Headers = self._client.headers
-        self.SSL: ssl.SSLContext | bool | None = None
         self._cycles = 0
 
     async def main(self, *args: Any, **kwags: Any) -> None:
         """Hold one session around all the cycles."""
-        async with self._client.session(self.SSL) as session:
+        async with self._new_session() as session:
             await super().main(session, *args, **kwags)
 
     async def cycle(self, session: aiohttp.ClientSession) -> None:
@@ -123,11 +109,16 @@ class HTTPClientSource(TriggerSource):
                 return await self._request(session, url)
             except RequestFailedError as failure:
                 failures += 1
-                if failures > self._max_retries:
+                if failures > self.max_failed_retries:
                     raise
-                pause = max(self._chilldown / 2 ** (self._max_retries - failures), failure.retry_after)
+                longest = self.fail_chilldown / 2 ** (self.max_failed_retries - failures)
+                pause = max(longest, failure.retry_after)
                 self.Pipeline.L.warning(
-                    "%s; it is tried again in %g seconds (%d of %d)", failure, pause, failures, self._max_retries
+                    "%s; it is tried again in %g seconds (%d of %d)",
+                    failure,
+                    pause,
+                    failures,
+                    self.max_failed_retries,
                 )
             await asyncio.sleep(pause)
 
@@ -138,7 +129,7 @@ class HTTPClientSource(TriggerSource):
                 self.Method,
                 url,
                 headers=self.Headers,
-                data=str(self.Config["body"]).encode() or None,
+                data=self.body.encode() or None,
                 ssl=True if self.SSL is None else self.SSL,
             )
         except NETWORK_ERRORS as error:
@@ -167,7 +158,8 @@ class HTTPClientSource(TriggerSource):
         if not is_same_server or (page.scheme == first.scheme and page.port != first.port):
             # The credentials of one server are no business of another.
             raise ProcessingError(
-                f"{self!r}: the page after {shown_url(response.url)} is {shown_url(page)}, which is another server"
+                f"{self!r}: the page after {shown_url(str(response.url))} is {shown_url(str(page))}, which is another "
+                "server"
             )
         return str(page)
 
@@ -177,7 +169,7 @@ class HTTPClientSource(TriggerSource):
         What `read` took into memory can still be had here, for example by ``await response.json()``. A relative URL is
         one from the page on.
         """
-        if not self._follows_links or "next" not in response.links:
+        if self.pagination != "link" or "next" not in response.links:
             return None
         url: yarl.URL = response.links["next"]["url"]  # type: ignore[assignment]
         return url
@@ -197,9 +189,9 @@ class HTTPClientSource(TriggerSource):
         async for chunk in self.chunks(response):
             parts.append(chunk)
             size += len(chunk)
-            if size > self._max_body_size:
+            if size > self.max_body_size:
                 raise ProcessingError(
-                    f"{self!r}: the body of {shown_url(response.url)} is larger than max_body_size "
+                    f"{self!r}: the body of {shown_url(str(response.url))} is larger than max_body_size "
                     f"({self.Config['max_body_size']})"
                 )
         # What `response.text` and `response.json` of an overridden method look for
@@ -216,14 +208,14 @@ class HTTPClientSource(TriggerSource):
             try:
                 chunk = await response.content.readany()
             except NETWORK_ERRORS as error:
-                raise request_failed(self, self.Method, response.url, error) from None
+                raise request_failed(self, self.Method, str(response.url), error) from None
             if not chunk:
                 return
             yield chunk
 
     def context_of(self, response: aiohttp.ClientResponse) -> Context:
         """Return the context of the events of a response."""
-        return {"url": shown_url(response.url)}
+        return {"url": shown_url(str(response.url))}
 
 
 class HTTPClientTextSource(HTTPClientSource):
@@ -231,26 +223,11 @@ class HTTPClientTextSource(HTTPClientSource):
 
     A body that is not valid in its encoding is a failed event: ``on_error`` of the pipeline decides about it.
 
-    Options: those of `HTTPClientSource` (url, method, headers, response_code, username …), and
-
-        encoding: the encoding of the body; if empty, what the response says, else UTF-8.
+    Further options: those of `HTTPClientSource` (url, method, response_code, max_failed_retries …) and `HTTPClient`
+    (headers, username …).
     """
 
-    ConfigDefaults: dict[str, Any] = {
-        "encoding": "",
-    }
-
-    def __init__(
-        self,
-        app: asab.Application,
-        pipeline: Pipeline,
-        id: str | None = None,
-        config: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(app, pipeline, id=id, config=config, headers=headers)
-        with self.options() as options:
-            self.encoding = options.text_encoding("encoding") if options.text("encoding").strip() else None
+    encoding = option.encoding("", help="The encoding of the body; if empty, what the response says, else UTF-8.")
 
     async def read(self, response: aiohttp.ClientResponse) -> Any:
         """Return the body as text."""
@@ -259,9 +236,8 @@ class HTTPClientTextSource(HTTPClientSource):
         try:
             return body.decode(encoding).removeprefix("\ufeff")
         except UnicodeDecodeError as error:
-            reason = (
-                f"the body of {shown_url(response.url)} is not valid {encoding}: byte {error.start} ({error.reason})"
-            )
+            url = shown_url(str(response.url))
+            reason = f"the body of {url} is not valid {encoding}: byte {error.start} ({error.reason})"
             await self.reject(ProcessingError(reason), body, self.context_of(response))
             return None
 
@@ -275,8 +251,8 @@ class HTTPClientTextSource(HTTPClientSource):
         try:
             "".encode(encoding)
         except LookupError:
+            url = shown_url(str(response.url))
             raise ProcessingError(
-                f"{self!r}: {shown_url(response.url)} says that its charset is {encoding!r}, which does not exist; set "
-                "the option encoding"
+                f"{self!r}: {url} says that its charset is {encoding!r}, which does not exist; set the option encoding"
             ) from None
         return encoding

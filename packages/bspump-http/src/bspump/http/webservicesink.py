@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import aiohttp.web
 import asab
 
-from bspump import Context, Event, PipelineError, ProcessingError, Sink
+from bspump import Context, Event, PipelineError, ProcessingError, Sink, option
 from bspump.common._expect import wrong_type
 
 if TYPE_CHECKING:
@@ -120,20 +120,13 @@ class WebServiceSink(Sink):
     The response ends with the ``async with`` block. Events may come from any source, as long as their context names
     the response; to keep it open for them, stay in the block. A checkpoint returns when everything is written. Events
     for a client that has gone are dropped, with a warning; events for a response that never was are failed events.
-
-    Options:
-        content_type: the content type of the responses.
-        buffer_size: how many bytes may wait for slow clients before the pipeline is throttled.
-        write_timeout: how long a client may take nothing before its connection is closed, in seconds.
     """
 
     CONTEXT_RESPONSE_ID: ClassVar[str] = "webservicesink.response_id"
 
-    ConfigDefaults: dict[str, Any] = {
-        "content_type": "application/octet-stream",
-        "buffer_size": "1MB",
-        "write_timeout": 30.0,
-    }
+    content_type = option.text("application/octet-stream", help="The content type of the responses.")
+    buffer_size = option.size("1MB", help="How many bytes may wait for slow clients before the pipeline is throttled.")
+    write_timeout = option.seconds(30.0, help="How long a client may take nothing before its connection is closed.")
 
     def __init__(
         self,
@@ -143,10 +136,6 @@ class WebServiceSink(Sink):
         config: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(app, pipeline, id=id, config=config)
-        with self.options() as options:
-            self._content_type = options.text("content_type")
-            self._high = options.size("buffer_size")
-            self.write_timeout = options.seconds("write_timeout")
         self.Responses: dict[str, WebServiceResponse] = {}
         self._gone: dict[str, None] = {}
         self._holds = False
@@ -154,7 +143,7 @@ class WebServiceSink(Sink):
 
     async def response(self, request: aiohttp.web.Request) -> WebServiceResponse:
         """Return a response to a request. It takes events within an ``async with`` block."""
-        return WebServiceResponse(self, request, self._content_type)
+        return WebServiceResponse(self, request, self.content_type)
 
     def process(self, context: Context, event: Event) -> None:
         """Write an event into its response."""
@@ -201,10 +190,10 @@ class WebServiceSink(Sink):
     def _flow(self) -> None:
         """Throttle the pipeline when much is waiting for clients, until half of it is gone."""
         waiting = sum(response.buffered for response in self.Responses.values())
-        if not self._holds and waiting >= self._high:
+        if not self._holds and waiting >= self.buffer_size:
             self._holds = True
             self.Pipeline.throttle(self)
-        elif self._holds and waiting <= self._high // 2:
+        elif self._holds and waiting <= self.buffer_size // 2:
             self._holds = False
             self.Pipeline.throttle(self, False)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp.web
 import asab
 
-from bspump import Context, Event
+from bspump import Context, Event, option
 
 from ._answering import AnsweringSource, NotTakenError
 
@@ -34,25 +34,16 @@ class WebServiceSource(AnsweringSource):
     ``secure``, ``method``, ``url``, ``scheme``, ``forwarded``, ``host``, ``cookies``, ``content_type``, ``charset``
     (each with that prefix), from aiohttp's request; the header ``Authorization`` is left out.
 
-    Options:
-        path: the path of the route; none if empty.
-        methods: the methods of the route, separated by commas.
-        max_body_size: the largest body; a larger one is answered with 413.
-        bearer_token: if set, `handler` answers requests that do not have it with 401.
-        body_timeout: how long a client may take to send the body, in seconds.
-        ready_timeout, durable_timeout: how long a request waits for the pipeline to be ready, and then for the event
-            to be durable, in seconds; 0 for no limit.
-        retry_after: what clients are asked to wait in a 503, in seconds.
-        commit_interval: how long to wait for more requests before a checkpoint, in seconds.
+    Further options: those of `AnsweringSource` (path, bearer_token, ready_timeout, commit_interval).
     """
 
-    ConfigDefaults: dict[str, Any] = {
-        "methods": "POST",
-        "max_body_size": "8MB",
-        "body_timeout": 60.0,
-        "durable_timeout": 60.0,
-        "retry_after": 5,
-    }
+    methods = option.text("POST", help="The methods of the route, separated by commas.")
+    max_body_size = option.size("8MB", help="The largest body; a larger one is answered with 413.")
+    body_timeout = option.seconds(60.0, help="How long a client may take to send the body; 0 for no limit.")
+    durable_timeout = option.seconds(
+        60.0, help="How long a request waits for its event to be durable, once the pipeline has it; 0 for no limit."
+    )
+    retry_after = option.integer(5, minimum=0, help="What clients are asked to wait in a 503, in seconds.")
 
     def __init__(
         self,
@@ -62,19 +53,13 @@ class WebServiceSource(AnsweringSource):
         config: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(app, pipeline, id=id, config=config)
-        with self.options() as options:
-            self._max_body_size = options.size("max_body_size")
-            self._body_timeout = options.seconds("body_timeout")
-            self._durable_timeout = options.seconds("durable_timeout")
-            self._retry_after = options.integer("retry_after", minimum=0)
-            methods = options.text("methods").upper().replace(",", " ").split()
-        self._add_route(methods, self.handler)
+        self._add_route(self.methods.upper().replace(",", " ").split(), self.handler)
 
     async def handler(self, request: aiohttp.web.Request) -> aiohttp.web.StreamResponse:
         """Answer a request. To be added to a router."""
         self.authorize(request)
         try:
-            async with asyncio.timeout(self._body_timeout or None):
+            async with asyncio.timeout(self.body_timeout or None):
                 body = await self._read_body(request)
         except TimeoutError:
             raise aiohttp.web.HTTPRequestTimeout from None
@@ -108,18 +93,18 @@ class WebServiceSource(AnsweringSource):
                 self.Pipeline.L.warning("%r did not take an event: %s: %s", self, type(error).__name__, error)
             raise self._unavailable(type(error).__name__) from None
         try:
-            async with asyncio.timeout(self._durable_timeout or None):
+            async with asyncio.timeout(self.durable_timeout or None):
                 await self.durable(number)
         except NotTakenError as error:
             raise self._unavailable(str(error)) from None
         except TimeoutError:
-            raise self._unavailable(f"not durable within {self._durable_timeout:g} seconds") from None
+            raise self._unavailable(f"not durable within {self.durable_timeout:g} seconds") from None
 
     def _unavailable(self, reason: str) -> aiohttp.web.HTTPServiceUnavailable:
         L.info("%r answers with 503: %s", self, reason)
         # What exactly is wrong in here is nothing that a client has to know.
         return aiohttp.web.HTTPServiceUnavailable(
-            headers={"Retry-After": str(self._retry_after)},
+            headers={"Retry-After": str(self.retry_after)},
             content_type="application/json",
             text='{"result": "ERROR", "message": "The event was not stored, send it again later"}',
         )
@@ -130,13 +115,13 @@ class WebServiceSource(AnsweringSource):
             return already_read
         parts: list[bytes] = []
         size = 0
-        if (request.content_length or 0) > self._max_body_size:
-            raise aiohttp.web.HTTPRequestEntityTooLarge(self._max_body_size, request.content_length or 0)
+        if (request.content_length or 0) > self.max_body_size:
+            raise aiohttp.web.HTTPRequestEntityTooLarge(self.max_body_size, request.content_length or 0)
         async for chunk in request.content.iter_any():
             parts.append(chunk)
             size += len(chunk)
-            if size > self._max_body_size:
-                raise aiohttp.web.HTTPRequestEntityTooLarge(self._max_body_size, size)
+            if size > self.max_body_size:
+                raise aiohttp.web.HTTPRequestEntityTooLarge(self.max_body_size, size)
         return b"".join(parts)
 
 

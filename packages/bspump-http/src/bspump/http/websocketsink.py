@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import asab
 
-from bspump import Batch, BufferedSink, ConnectionLostError, Context, Event, RejectedError
+from bspump import Batch, BufferedSink, ConnectionLostError, Context, Event, RejectedError, option
+from bspump._urls import shown_url
 from bspump.common._expect import wrong_type
 
-from ._client import CLIENT_DEFAULTS, HTTPClient
+from ._client import HTTPClient
 from ._confirmation import confirmation
-from ._failures import NETWORK_ERRORS, reason_of, shown_url
+from ._failures import NETWORK_ERRORS, reason_of
 
 if TYPE_CHECKING:
     from bspump import Pipeline
@@ -30,7 +31,7 @@ _REFUSALS = frozenset(
 )
 
 
-class HTTPClientWebSocketSink(BufferedSink):
+class HTTPClientWebSocketSink(HTTPClient, BufferedSink):
     """Sends each event as a message: bytes as a binary one, text as a text one.
 
     The pipeline is throttled until the connection stands, and again while it is interrupted. After each batch a ping is
@@ -38,38 +39,30 @@ class HTTPClientWebSocketSink(BufferedSink):
     other servers when they have read them. What is not confirmed when the connection breaks is sent again over the next
     one. A message that the server closes the connection at, since it is too big or of the wrong kind, is rejected.
 
-    Options: those of `BufferedSink` (batch_size, batch_bytes, linger, concurrency, retry_backoff, retry_backoff_max),
-    and
-
-        url: the URL, with ``http``, ``https``, ``ws`` or ``wss``. A user and password in it are never shown.
-        output_queue_max_size: the number of buffered events at which the pipeline is throttled (``buffer_size`` has no
-            effect).
-        confirm: whether to wait for pongs; without, a cut connection may lose events.
-        heartbeat: how often to look whether the server is still there, in seconds; 0 for never.
-        reconnect_delay: the pause before each attempt to connect again, in seconds.
-        headers: headers of the request that opens the connection, one on each line: ``Name: value``.
-        username, password: for basic authentication.
-        bearer_token: for authentication by a token.
-        cafile, cert, key, key_password: files in PEM format: the certificates to trust, instead of the system's; a
-            client certificate, its key and the password of the key.
-        verify_mode: ``CERT_REQUIRED``, or ``CERT_NONE`` to trust any server.
-        connect_timeout, read_timeout: how long to wait for the connection, and for the answer to the request, in
-            seconds; 0 for no limit.
+    Further options: those of `BufferedSink` (batch_size, batch_bytes, linger, concurrency, retry_backoff,
+    retry_backoff_max; ``buffer_size`` has no effect) and `HTTPClient` (headers, username, password, bearer_token,
+    cafile, cert, key, key_password, verify_mode, connect_timeout, read_timeout). Batches are small, and ``linger`` is
+    short, unless you set them.
 
     Args:
         ssl: what aiohttp takes as ``ssl``; None to go by the options.
     """
 
-    ConfigDefaults: dict[str, Any] = {
-        "url": "https://localhost:8081/",
-        "output_queue_max_size": 100,
-        "batch_size": 100,
-        "linger": 0.01,
-        "confirm": True,
-        "heartbeat": 30.0,
-        "reconnect_delay": 5.0,
-        **CLIENT_DEFAULTS,
-    }
+    ConfigDefaults: dict[str, Any] = {"batch_size": 100, "linger": 0.01}
+
+    URL = option.text(
+        "https://localhost:8081/",
+        key="url",
+        help="The URL, with ``http``, ``https``, ``ws`` or ``wss``. A user and password in it are never shown.",
+    )
+    output_queue_max_size = option.integer(
+        100,
+        minimum=1,
+        help="The number of buffered events at which the pipeline is throttled (``buffer_size`` has no effect).",
+    )
+    confirm = option.boolean(True, help="Whether to wait for pongs; without, a cut connection may lose events.")
+    heartbeat = option.seconds(30.0, help="How often to look whether the server is still there; 0 for never.")
+    reconnect_delay = option.seconds(5.0, help="The pause before each attempt to connect again.")
 
     def __init__(
         self,
@@ -80,15 +73,11 @@ class HTTPClientWebSocketSink(BufferedSink):
         config: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(app, pipeline, id=id, config=config)
-        with self.options() as options:
-            self._client = HTTPClient(options, self.section, self.Config, schemes=("http", "https", "ws", "wss"))
-            self._high = options.integer("output_queue_max_size", minimum=1)
-            self._confirms = options.boolean("confirm")
-            self._heartbeat = options.seconds("heartbeat")
-            self._reconnect_delay = options.seconds("reconnect_delay")
+        self._prepare_requests(self.URL, schemes=("http", "https", "ws", "wss"))
+        self._high = self.output_queue_max_size
         self._low = self._high // 2
         self.SSL = ssl
-        self._link = _Link(self._client.url)
+        self._link = _Link(self.URL)
         self._connecting: asyncio.Task[None] | None = None
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._connected = asyncio.Event()
@@ -112,7 +101,7 @@ class HTTPClientWebSocketSink(BufferedSink):
         confirmed = self._unconfirmed[data] = self.Loop.create_future()
         try:
             await self._send(socket, batch)
-            if self._confirms:
+            if self.confirm:
                 await socket.ping(data)
                 await confirmed
         except NETWORK_ERRORS as error:
@@ -148,7 +137,7 @@ class HTTPClientWebSocketSink(BufferedSink):
 
     async def _keep_connected(self) -> None:
         is_known = False
-        async with self._client.session(self.SSL) as session:
+        async with self._new_session() as session:
             while True:
                 try:
                     async with await self._connect(session) as socket:
@@ -161,14 +150,14 @@ class HTTPClientWebSocketSink(BufferedSink):
                 except Exception as error:
                     # A mistake in here must not look like a server that is away.
                     self.Pipeline.set_error(None, None, error)
-                await asyncio.sleep(self._reconnect_delay)
+                await asyncio.sleep(self.reconnect_delay)
 
     async def _connect(self, session: aiohttp.ClientSession) -> aiohttp.ClientWebSocketResponse:
         return await session.ws_connect(
-            self._client.url,
-            headers=self._client.headers,
+            self.URL,
+            headers=self.Headers,
             ssl=True if self.SSL is None else self.SSL,
-            heartbeat=self._heartbeat or None,
+            heartbeat=self.heartbeat or None,
             autoping=False,
         )
 
@@ -216,7 +205,7 @@ class HTTPClientWebSocketSink(BufferedSink):
             self,
             self._link,
             reason,
-            self._reconnect_delay,
+            self.reconnect_delay,
         )
 
     def rest_get(self) -> dict[str, Any]:

@@ -11,6 +11,8 @@ import aiohttp
 import aiohttp.web
 import asab
 
+from bspump import option
+
 from ._answering import AnsweringSource, NotTakenError
 from ._confirmation import is_confirmation
 
@@ -36,21 +38,16 @@ class WebSocketSource(AnsweringSource):
     `HTTPClientWebSocketSink` asks for one all the same, by a ping that is answered when all before it is durable.
     Other clients can do so too: the data of such a ping begins with ``bspump:``.
 
-    Options:
-        path: the path of the route; none if empty.
-        bearer_token: if set, `handler` answers requests that do not have it with 401.
-        max_message_size: the largest message; a larger one closes the connection with 1009.
-        keep_alive: how often an unasked pong tells the client that this side is alive, in seconds; 0 for never.
-        ready_timeout: how long a message waits for the pipeline to be ready before the connection is closed, in
-            seconds; 0 for no limit.
-        commit_interval: how long to wait for more before a checkpoint that a client asks for, in seconds.
+    Further options: those of `AnsweringSource` (path, bearer_token, ready_timeout, commit_interval). A message waits
+    for the pipeline for as long as it takes, unless you set ``ready_timeout``.
     """
 
-    ConfigDefaults: dict[str, Any] = {
-        "max_message_size": "16MB",
-        "keep_alive": 10.0,
-        "ready_timeout": 0.0,
-    }
+    ConfigDefaults: dict[str, Any] = {"ready_timeout": 0.0}
+
+    max_message_size = option.size("16MB", help="The largest message; a larger one closes the connection with 1009.")
+    keep_alive = option.seconds(
+        10.0, help="How often an unasked pong tells the client that this side is alive; 0 for never."
+    )
 
     def __init__(
         self,
@@ -60,9 +57,6 @@ class WebSocketSource(AnsweringSource):
         config: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(app, pipeline, id=id, config=config)
-        with self.options() as options:
-            self._max_message_size = options.size("max_message_size")
-            self._keep_alive = options.seconds("keep_alive")
         self._sockets: set[aiohttp.web.WebSocketResponse] = set()
         self._closing: set[asyncio.Task[None]] = set()
         self._add_route(["GET"], self.handler)
@@ -75,11 +69,11 @@ class WebSocketSource(AnsweringSource):
         if self._is_closing or self.Pipeline.is_error():
             raise aiohttp.web.HTTPServiceUnavailable(headers={"Retry-After": "5"})
         socket = aiohttp.web.WebSocketResponse(
-            autoping=False, max_msg_size=self._max_message_size, timeout=_CLOSING_SECONDS
+            autoping=False, max_msg_size=self.max_message_size, timeout=_CLOSING_SECONDS
         )
         await socket.prepare(request)
         self._sockets.add(socket)
-        pulse = self.Loop.create_task(self._pulse(socket)) if self._keep_alive else None
+        pulse = self.Loop.create_task(self._pulse(socket)) if self.keep_alive else None
         try:
             await self._serve(socket, request)
         finally:
@@ -128,7 +122,7 @@ class WebSocketSource(AnsweringSource):
 
     async def _pulse(self, socket: aiohttp.web.WebSocketResponse) -> None:
         while True:
-            await asyncio.sleep(self._keep_alive)
+            await asyncio.sleep(self.keep_alive)
             await _answer(socket, b"")
 
     async def _close_all(self, code: int, message: str) -> None:
