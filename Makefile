@@ -11,7 +11,7 @@ UV := UV_PROJECT_ENVIRONMENT='$(VENV)' UV_PYTHON='$(BIN)/python' UV_PYTHON_DOWNL
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help test bench demo lint types clean distclean
+.PHONY: help test bench demo services lint types clean distclean
 
 help: ## Print this help
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r target text; do printf '%-18s %s\n' "$$target" "$$text"; done
@@ -26,6 +26,9 @@ bench: $(STAMP) ## Measure the speed
 demo: $(STAMP) ## Run the flights example (ARGS="--full" for all its data)
 	'$(BIN)/python' examples/flights/flights.py $(ARGS)
 
+services: $(STAMP) ## Show, start or stop the servers of the tests (ARGS="start kafka")
+	'$(BIN)/python' -m services $(ARGS)
+
 lint: $(STAMP) ## Check style and formatting
 	'$(BIN)/nox' -s lint -- $(ARGS)
 
@@ -36,8 +39,9 @@ clean: ## Remove what builds, checks and tests leave behind
 	rm -rf build dist .nox .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.* coverage.xml htmlcov packages/*/dist examples/flights/out
 	find . -name .venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
-distclean: clean ## The same, and remove .venv and downloaded data
-	rm -rf '$(VENV)' examples/flights/.cache
+distclean: clean ## The same, stop the servers, and remove .venv and downloaded data
+	[ ! -d services/.run ] || [ ! -x '$(BIN)/python' ] || '$(BIN)/python' -m services clean
+	rm -rf '$(VENV)' examples/flights/.cache services/.run
 
 $(STAMP): pyproject.toml uv.lock $(wildcard packages/*/pyproject.toml)
 	@'$(BIN)/python' -c '' 2>/dev/null || { \

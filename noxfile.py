@@ -24,7 +24,7 @@ PROJECTS = {
 }
 PACKAGES = {project["name"]: folder for folder, project in PROJECTS.items()}
 SOURCES = [folder / "src" for folder in PROJECTS]
-OWN_CODE = ["noxfile.py", "conftest.py", "tools", "benchmarks", "examples", "docs/_site"]
+OWN_CODE = ["noxfile.py", "conftest.py", "tools", "benchmarks", "examples", "services", "docs/_site"]
 SUPPORTED_PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 
 

@@ -27,7 +27,7 @@ MODULES = {
 }
 
 # What sources and sinks of one's own may be derived from besides.
-BASES = {"AppendingSink", "CSVFormat", "FileABCSource", "LineBasedSource"}
+BASES = {"AppendingSink", "FileABCSource", "LineBasedSource"}
 CLASSES = {component.target.partition(":")[2] for component in _plugin.COMPONENTS}
 
 

@@ -10,6 +10,7 @@ from .aggregator import (
     StringAggregationStrategy,
 )
 from .bytes import BytesToStringParser, StringToBytesParser
+from .csv import CSVFormat
 from .flatten import FlattenDictProcessor
 from .hexlify import HexlifyProcessor
 from .iterator import IteratorGenerator, IteratorSource
@@ -48,6 +49,7 @@ __all__ = [
     "AggregationStrategy",
     "Aggregator",
     "BytesToStringParser",
+    "CSVFormat",
     "CySimdJsonParser",
     "DictToJsonBytesParser",
     "DictToJsonParser",

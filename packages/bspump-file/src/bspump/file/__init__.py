@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ._batch_source import LineBasedSource as LineBasedSource
-    from ._csv import CSVFormat as CSVFormat
     from ._file_sink import AppendingSink as AppendingSink
     from .fileabcsource import FileABCSource as FileABCSource
     from .fileblocksink import FileBlockSink as FileBlockSink
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "AppendingSink": "_file_sink",
-    "CSVFormat": "_csv",
     "FileABCSource": "fileabcsource",
     "FileBatchLookupProvider": "lookupprovider",
     "FileBlockSink": "fileblocksink",

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 import asab
 
 from bspump import Context, Event, ProcessingError
+from bspump.common.csv import PROBE, CSVFormat
 
 from ._compression import codec_of, open_decompressed
-from ._csv import PROBE, CSVFormat
 from ._file_sink import AppendingSink
 from ._lines import width_of
 from ._output import OutputFile, count, end_of_last_line

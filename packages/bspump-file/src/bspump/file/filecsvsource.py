@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 import asab
 
 from bspump import Event, ProcessingError, option
+from bspump.common.csv import PROBE, CSVFormat, Dialect
 
 from ._batch_source import LineBasedSource
 from ._batches import LineParser, Parsed, Rejection, decoded_lines
-from ._csv import PROBE, CSVFormat, Dialect
 from ._input_file import FileError, file_errors
 from ._lines import LineReader
 from .fileabcsource import resumes

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ._answering import AnsweringSource as AnsweringSource
     from ._client import HTTPClient as HTTPClient
-    from ._csv import CSVFormat as CSVFormat
     from .csvsource import HTTPClientCSVSource as HTTPClientCSVSource
     from .linesource import HTTPClientLineSource as HTTPClientLineSource
     from .lookupprovider import HTTPBatchLookupProvider as HTTPBatchLookupProvider
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "AnsweringSource": "_answering",
-    "CSVFormat": "_csv",
     "HTTPClient": "_client",
     "HTTPBatchLookupProvider": "lookupprovider",
     "HTTPClientCSVSource": "csvsource",

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from bspump import Event
+from bspump.common.csv import PROBE, Dialect
 
-from ._csv import PROBE, Dialect
 from ._lines import LineTooLongError
 
 

@@ -12,8 +12,8 @@ import asab
 
 from bspump import ProcessingError, option
 from bspump._urls import shown_url
+from bspump.common.csv import CSVFormat
 
-from ._csv import CSVFormat
 from ._lines import LineTooLongError
 from ._rows import Row, RowParser
 from .linesource import HTTPClientLineSource

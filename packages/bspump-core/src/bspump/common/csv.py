@@ -1,4 +1,4 @@
-"""The options of the CSV format. They are those of the file sources and sinks."""
+"""The options of the CSV format, which sources and sinks of files, of responses and of others share."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import io
 import os
 from typing import TYPE_CHECKING, Any
 
-from bspump import option
-from bspump._component import Component
+from .. import option
+from .._component import Component
 
 if TYPE_CHECKING:
     from bspump._options import Options
@@ -40,7 +40,7 @@ Dialect = dict[str, Any]
 
 
 class CSVFormat(Component):
-    """The options that say what CSV looks like. They are those of the file sources and sinks.
+    """The options that say what CSV looks like. Derive from it, in front of the source or sink.
 
     They are named as in module ``csv``, and mean the same.
 
@@ -55,7 +55,10 @@ class CSVFormat(Component):
         True, help="Whether a quote in a field is doubled; else ``escapechar`` stands in front of it."
     )
     escapechar = option.text(help="The character that takes the special meaning from the next one; empty for none.")
-    lineterminator = option.text(os.linesep, help="Accepted, without effect: rows end with any newline.")
+    lineterminator = option.text(
+        os.linesep,
+        help="What a sink ends rows with: the characters, or ``lf``, ``crlf``, ``cr``. Sources take any newline.",
+    )
     quotechar = option.text('"', help="The character around fields that have special characters in them.")
     quoting = option.text(
         csv.QUOTE_MINIMAL,
