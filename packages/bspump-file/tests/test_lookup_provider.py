@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -79,5 +81,33 @@ def test_what_cannot_be_loaded_is_said(
     async def scenario() -> None:
         with pytest.raises(bspump.ConfigurationError, match=f"source_url.*{name}.*{reason}"):
             await lookup.load()
+
+    pump.run(scenario)
+
+
+def test_a_load_that_is_cancelled_does_not_hide_the_content_from_the_next_one(
+    pump: PumpRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "lookup.json"
+    path.write_text('{"a": 1}')
+    lookup = bspump.DictionaryLookup(pump.app, "L", config={"source_url": str(path)})
+    provider = provider_of(lookup)
+    may_go_on = threading.Event()
+    really_read = provider._read
+
+    def read() -> tuple[bytes, str] | None:
+        may_go_on.wait()
+        return really_read()
+
+    async def scenario() -> None:
+        monkeypatch.setattr(provider, "_read", read)
+        loading = asyncio.ensure_future(lookup.load())
+        await asyncio.sleep(0)
+        loading.cancel()
+        await asyncio.wait({loading})
+        may_go_on.set()
+        monkeypatch.undo()
+        assert await lookup.load()
+        assert dict(lookup) == {"a": 1}
 
     pump.run(scenario)

@@ -35,17 +35,26 @@ class FileBatchLookupProvider(LookupBatchProviderABC):
         Raises:
             OSError: the file cannot be read.
         """
-        return await asyncio.to_thread(self.load_on_thread)
+        return self._taken(await asyncio.to_thread(self._read))
 
     def load_on_thread(self) -> bytes | bool:
         """Do the work of `load`. Blocks."""
+        return self._taken(self._read())
+
+    def _read(self) -> tuple[bytes, str] | None:
+        """Return the content and its version; None if it is the version that was loaded last."""
         with self._path.open("rb") as raw:
             version = _version(os.fstat(raw.fileno()))
             if version == self.ETag:
-                return False
+                return None
             with open_decompressed(raw, codec_of(str(self._path))) as file:
-                content = file.read()
-        self.ETag = version
+                return file.read(), version
+
+    def _taken(self, read: tuple[bytes, str] | None) -> bytes | bool:
+        # Only here, where the content is handed over: whoever asks for it may have been cancelled.
+        if read is None:
+            return False
+        content, self.ETag = read
         return content
 
     async def save(self, data: bytes) -> None:
