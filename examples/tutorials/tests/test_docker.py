@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml  # type: ignore[import-untyped]  # PyYAML has no annotations
+import yaml
 
 from examples.tutorials.tests.harness import LOCAL_API, TUTORIALS, Program, environment
 

@@ -144,7 +144,7 @@ pipelines:
 
 @pytest.mark.parametrize("form", ["dictionary", "json", "yaml", "yml"])
 def test_a_pump_is_built_and_runs(pump: PumpRunner, tmp_path: Path, form: str) -> None:
-    import yaml  # type: ignore[import-untyped]
+    import yaml
 
     content = yaml.safe_load(WHOLE)
     path = tmp_path / f"pump.{form}"

@@ -37,7 +37,7 @@ def _refuse_repeated_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _parse_yaml(text: str) -> object:
     # It takes a quarter of the time of importing the whole core.
-    import yaml  # type: ignore[import-untyped]  # PyYAML has no annotations
+    import yaml
 
     try:
         for line, key in _repeated_keys(yaml, yaml.compose(text, Loader=yaml.SafeLoader)):
