@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import logging
+import math
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -225,6 +226,12 @@ def test_a_time_that_is_none_fails_its_event_alone(pump: PumpRunner) -> None:
         bspump.ProcessingError, match=r"TimeDriftAnalyzer\('P.TimeDriftAnalyzer'\) got 'today' as '@time"
     ):
         analyzer.process({}, {"@timestamp": "today"})
+    with pytest.raises(bspump.ProcessingError, match="got nan as '@timestamp', but expects milliseconds"):
+        analyzer.process({}, {"@timestamp": math.nan})
+    with pytest.raises(
+        bspump.ProcessingError, match=r"^TimeDriftAnalyzer\('P.TimeDriftAnalyzer'\) got str, but expects a d"
+    ):
+        analyzer.process({}, "@timestamp")
 
 
 class Alarms(ThresholdAnalyzer):
@@ -273,6 +280,34 @@ def test_a_threshold_raises_an_alarm(pump: PumpRunner, options: dict[str, Any], 
     analyzer = thresholds(pump, pipeline, **options)
     analyze(pump, pipeline, analyzer, counted(busy=[5, 1, 9], quiet=[1, 0, 0]))
     assert analyzer.alarms == alarms
+
+
+@pytest.mark.parametrize(
+    ("event", "complaint"),
+    [
+        (
+            {"host": "a", "@timestamp": "2024-01-01T00:00:00Z"},
+            "got '2024-01-01T00:00:00Z' as '@timestamp', but expects s",
+        ),
+        ({"host": "a", "@timestamp": math.nan}, "got nan as '@timestamp', but expects seconds since the epoch"),
+        ({"host": "a", "@timestamp": 985.0, "bytes": math.nan}, "got nan as 'bytes', but expects a number"),
+        ({"host": "a", "@timestamp": 985.0, "bytes": "7"}, "got '7' as 'bytes', but expects a number"),
+        ({"host": "a", "@timestamp": 985.0}, "got None as 'bytes', but expects a number"),
+        ({"host": ["a"], "@timestamp": 985.0, "bytes": 1}, r"got \['a'\] as 'host', but expects a name"),
+        ({"host": None, "@timestamp": 985.0, "bytes": 1}, "got None as 'host', but expects a name"),
+        ({"host": math.nan, "@timestamp": 985.0, "bytes": 1}, "got nan as 'host', but expects a name"),
+        ("host", "got str, but expects a dictionary"),
+    ],
+)
+def test_what_has_no_number_is_refused_in_one_sentence_and_changes_nothing(
+    pump: PumpRunner, event: Any, complaint: str
+) -> None:
+    analyzer = thresholds(pump, P(pump.app, "P"), upper_bound=1, value_attribute="bytes")
+    start = analyzer.TimeWindow.TimeConfig.get_start()
+    with pytest.raises(bspump.ProcessingError, match=rf"^Alarms\('P.Alarms'\) {complaint}"):
+        analyzer.process({}, event)
+    assert analyzer.TimeWindow.TimeConfig.get_start() == start
+    assert not analyzer.TimeWindow.Index.N2IMap
 
 
 def test_rows_that_warm_up_raise_no_alarm(pump: PumpRunner) -> None:

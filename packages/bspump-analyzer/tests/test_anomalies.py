@@ -106,3 +106,30 @@ def test_an_analyzer_opens_anomalies_and_the_clock_ends_them(pump: PumpRunner) -
     assert [anomaly["host"] for anomaly in analyzer.ended] == ["a", "c"]
     assert all(anomaly.is_closed() for anomaly in analyzer.ended)
     assert len(analyzer.Manager.Storage) == 0
+
+
+class Reports(Failures):
+    """Fails to report the first time."""
+
+    has_failed = False
+
+    async def on_closed(self, anomaly: bspump.Anomaly) -> None:
+        if not self.has_failed:
+            self.has_failed = True
+            raise RuntimeError("nobody answers")
+        await super().on_closed(anomaly)
+
+
+def test_an_anomaly_whose_end_could_not_be_reported_is_reported_later_and_so_are_the_others(pump: PumpRunner) -> None:
+    pipeline = P(pump.app)
+    analyzer = Reports(pump.app, pipeline, config={"analyze_period": 0.005})
+    events = [{"host": host, "failure": 1} for host in "abc"]
+    pipeline.build(MemorySource(pump.app, pipeline, events), analyzer, MemorySink(pump.app, pipeline))
+
+    async def scenario() -> None:
+        await until(pipeline.is_error)
+        pipeline.set_error(None, None, None)
+        await until(lambda: len(analyzer.ended) >= 3)
+
+    pump.run(scenario, pipeline)
+    assert [anomaly["host"] for anomaly in analyzer.ended] == ["a", "b", "c"]

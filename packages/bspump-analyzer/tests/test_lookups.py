@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 import pytest
 
 import bspump
 from bspump.lookup import BitMapIndex, MatrixLookup, SliceIndex, TreeRangeIndex
-from bspump.matrix import SessionMatrix
+from bspump.matrix import NamedMatrix, SessionMatrix
 from bspump.testing import PumpRunner, until
 
 FIELDS = [("low", "f8"), ("high", "f8"), ("kind", "U8")]
@@ -106,3 +107,32 @@ def test_what_cannot_be_a_lookup_is_refused(pump: PumpRunner, ranges: SessionMat
         MatrixLookup(pump.app, ranges).add_index(BitMapIndex("kind", other))
     with pytest.raises(ValueError, match="A SliceIndex needs a resolution above 0, not 0"):
         SliceIndex("low", ranges, 0)
+
+
+def test_a_value_is_found_in_its_slice_also_where_slices_are_fractions(pump: PumpRunner) -> None:
+    matrix = NamedMatrix(pump.app)
+    values = [number / 10 for number in range(-100, 100)]
+    for value in values:
+        row = matrix.add_row(value)
+        matrix.Array[row] = value
+    index = SliceIndex(None, matrix, resolution=0.1)
+    assert [value for value in values if value not in index.search_names(value)] == []
+    assert index.search(math.nan) == index.search(math.inf) == set()
+
+
+def test_a_range_without_an_end_hides_no_others(pump: PumpRunner) -> None:
+    matrix = SessionMatrix(pump.app, FIELDS)
+    nan = math.nan
+    for name, row in enumerate([(1, 100), (2, nan), (3, 4), (10, 20), (nan, nan), (nan, 99)]):
+        matrix.store(name, (*row, ""))
+    index = TreeRangeIndex(("low", "high"), matrix)
+    assert index.search_names(50) == {0}
+    assert index.search_names(3) == {0, 2}
+    assert index.search_names(5) == {0}
+
+
+def test_an_index_that_is_not_there_is_told(pump: PumpRunner, ranges: SessionMatrix) -> None:
+    lookup = MatrixLookup(pump.app, ranges, id="L")
+    lookup.add_index(BitMapIndex("kind", ranges))
+    with pytest.raises(KeyError, match="Lookup 'L' has no index 'Range', only BitMapIndex"):
+        lookup.search("Range", 1)

@@ -250,6 +250,8 @@ def test_a_session_is_replaced_as_a_whole(pump: PumpRunner) -> None:
         {"user": "b", "f1": 1, "f2": "tuple", "f3": 2.0},
         {"user": "c", "f1": 2, "f2": "mapping", "f3": 3.0},
     ]
+    with pytest.raises(bspump.ProcessingError, match="Matrix 'SessionMatrix' got a session without f1, f3, but stores"):
+        matrix.store("d", {"f2": "part"})
     with pytest.raises(ValueError, match="nonsense"):
         matrix.store("d", ("nonsense", "", 0))
     assert matrix.get_row_index("d") is None

@@ -47,6 +47,23 @@ def test_one_array_needs_no_name(pump: PumpRunner, tmp_path: Path) -> None:
     assert model.Parameters == {}
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "complaint"),
+    [(30_000, None, "is no .npy or .npz file of plain arrays"), (100, 300, "'slope' is damaged")],
+)
+def test_a_damaged_file_is_a_configuration_problem(
+    pump: PumpRunner, tmp_path: Path, first: int, last: int | None, complaint: str
+) -> None:
+    path = tmp_path / "line.npz"
+    np.savez_compressed(path, slope=np.random.default_rng(1).random(10_000))
+    content = path.read_bytes()
+    path.write_bytes(content[:first] + (bytes(last - first) + content[last:] if last is not None else b""))
+    Line(pump.app, config={"path_model": str(path)})
+    (problem,) = pump.service.configuration_problems
+    assert problem.startswith(f"[model:Line] path_model: '{path}'")
+    assert complaint in problem
+
+
 class Trap:
     def __init__(self, path: Path) -> None:
         self.path = path

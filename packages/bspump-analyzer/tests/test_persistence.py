@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 import subprocess
 import sys
@@ -14,7 +16,7 @@ import pytest
 import bspump
 import bspump.matrix
 from bspump.matrix import PersistentTimeWindowMatrix
-from bspump.testing import PumpRunner
+from bspump.testing import PumpRunner, until
 
 
 def window(pump: PumpRunner, folder: Path, dtype: Any = "i8", **arguments: Any) -> PersistentTimeWindowMatrix:
@@ -164,13 +166,33 @@ def test_a_path_that_is_no_folder_is_a_configuration_problem(pump: PumpRunner, t
 
 def test_the_list_of_names_stays_short(pump: PumpRunner, tmp_path: Path) -> None:
     matrix = bspump.PersistentNamedMatrix(pump.app, config={"path": str(tmp_path)})
-    for number in range(1000):
+    for number in range(5000):
         matrix.add_row(f"n{number}")
         matrix.close_row(f"n{number}")
     matrix.add_row("last")
-    assert len((tmp_path / "map.dat").read_text().splitlines()) < 100
+    assert len((tmp_path / "map.dat").read_text().splitlines()) < 5000
     matrix.close()
     assert bspump.PersistentNamedMatrix(pump.app, config={"path": str(tmp_path)}).Index.N2IMap == {"last": 0}
+
+
+def test_files_are_not_written_anew_for_a_few_closed_rows(pump: PumpRunner, tmp_path: Path) -> None:
+    matrix = bspump.PersistentNamedMatrix(pump.app, config={"path": str(tmp_path)})
+
+    async def scenario() -> None:
+        for number in range(1100):
+            matrix.add_row(number)
+        before = (tmp_path / "array.dat").stat().st_ino
+        matrix.close_rows(range(999))
+        await asyncio.sleep(0)
+        assert (tmp_path / "array.dat").stat().st_ino == before
+        assert len(matrix.ClosedRows) == 999
+        matrix.close_row(999)
+        await asyncio.sleep(0)
+        assert (tmp_path / "array.dat").stat().st_ino != before
+        assert matrix.Array.shape == (100,)
+        assert matrix.get_row_index(1099) == 99
+
+    pump.run(scenario)
 
 
 def test_a_line_that_was_not_finished_does_not_count(pump: PumpRunner, tmp_path: Path) -> None:
@@ -193,6 +215,20 @@ def test_a_closed_matrix_can_be_read_only(pump: PumpRunner, tmp_path: Path) -> N
     assert matrix.Array[row].tolist() == [0, 0, 0]
     with pytest.raises(ValueError, match="read-only"):
         matrix.Array[row] = 1
+
+
+def test_the_clock_leaves_a_closed_matrix_alone(
+    pump: PumpRunner, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def clock_driven(name: str) -> PersistentTimeWindowMatrix:
+        path = {"path": str(tmp_path / name)}
+        return PersistentTimeWindowMatrix(pump.app, resolution=0.01, clock_driven=True, id=name, config=path)
+
+    closed, running = clock_driven("closed"), clock_driven("running")
+    closed.close()
+    start = running.TimeConfig.get_start()
+    pump.run(lambda: until(lambda: running.TimeConfig.get_start() > start + 0.05))
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 def open_files() -> int:
@@ -219,7 +255,7 @@ KILLED = r'''
 
 import os, random, signal, sys, time
 from bspump.matrix import PersistentTimeWindowMatrix, TimeWindowMatrix
-from bspump.testing import PumpRunner
+from bspump.testing import PumpRunner, until
 
 folder, rounds = sys.argv[1], int(sys.argv[2])
 shape = {"start_time": 1000.0, "resolution": 10, "columns": 4}
@@ -300,7 +336,7 @@ HALF_WAY = r"""
 import os, sys
 from pathlib import Path
 from bspump.matrix import PersistentNamedMatrix
-from bspump.testing import PumpRunner
+from bspump.testing import PumpRunner, until
 
 # The process ends at the rename of that number, of those that a flush makes.
 folder, last = sys.argv[1], int(sys.argv[2])
@@ -342,7 +378,7 @@ def test_a_flush_that_is_cut_off_is_finished_or_undone(pump: PumpRunner, tmp_pat
 FULL = r"""
 import resource, sys
 from bspump.matrix import PersistentTimeWindowMatrix
-from bspump.testing import PumpRunner
+from bspump.testing import PumpRunner, until
 
 shape = {"start_time": 1000.0, "resolution": 10, "columns": 3}
 with PumpRunner() as pump:

@@ -33,6 +33,15 @@ def test_without_a_time_it_begins_now_with_fifteen_minutes(pump: PumpRunner) -> 
     assert matrix.get_column(now) == 14
 
 
+@pytest.mark.parametrize("start_time", [0.3, 1.0, 1.1, 1_700_000_000.5, 1_700_000_000.7])
+def test_the_time_at_which_it_begins_is_in_it_also_where_columns_are_fractions(
+    pump: PumpRunner, start_time: float
+) -> None:
+    matrix = window(pump, resolution=0.1, start_time=start_time)
+    assert matrix.get_column(start_time) is not None
+    assert matrix.TimeConfig.get_start() <= start_time + 0.1 + 1e-6
+
+
 @pytest.mark.parametrize(
     ("timestamp", "column"),
     [(979.9, None), (980.0, 0), (989.9, 0), (990.0, 1), (1009.9, 2), (1010.0, None), (np.float32(1000), 2)],

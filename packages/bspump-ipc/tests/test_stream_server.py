@@ -472,6 +472,122 @@ def test_a_connection_that_breaks_leaves_no_torn_line(
     assert "the other side broke the connection off; 9 byte(s) of an incomplete line are dropped" in caplog.text
 
 
+def test_clients_beyond_the_limit_are_turned_away_and_there_is_room_again_when_one_leaves(
+    pump: PumpRunner, receiving: BuildPipeline, caplog: pytest.LogCaptureFixture
+) -> None:
+    pipeline = receiving(StreamServerSource, sink=Echo, max_connections=2)
+
+    async def scenario() -> list[bytes]:
+        async def ask() -> tuple[bytes, asyncio.StreamWriter]:
+            reader, writer = await connect(pipeline)
+            writer.write(b"hello\n")
+            with contextlib.suppress(ConnectionError):
+                return await reader.readline(), writer
+            return b"", writer
+
+        answers = [await ask() for _ in range(3)]
+        answers[0][1].close()
+        await until(lambda: source_of(pipeline).rest_get()["Connections"] == 1)
+        answers.append(await ask())
+        for _, writer in answers:
+            writer.close()
+        return [answer for answer, _ in answers]
+
+    assert pump.run(scenario, pipeline) == [b"hello\n", b"hello\n", b"", b"hello\n"]
+    assert "turned a client away, since it has max_connections (2) of them" in caplog.text
+
+
+@pytest.mark.parametrize("said", [b"", b"whole\nhalf a li"])
+def test_a_client_that_says_nothing_any_more_is_sent_away(
+    pump: PumpRunner, receiving: BuildPipeline, caplog: pytest.LogCaptureFixture, said: bytes
+) -> None:
+    pipeline = receiving(StreamServerSource, idle_timeout=0.02)
+
+    async def scenario() -> None:
+        reader, writer = await connect(pipeline)
+        writer.write(said)
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+        writer.close()
+        await until(lambda: source_of(pipeline).rest_get()["Connections"] == 0)
+
+    with caplog.at_level("INFO"):
+        pump.run(scenario, pipeline)
+    assert sink_of(pipeline).events == ["whole"][: len(said)]
+    assert "it said nothing for 0.02 seconds (idle_timeout)" in caplog.text
+
+
+@pytest.mark.skipif(
+    not hasattr(socket, "TCP_KEEPIDLE"), reason="this system does not let a socket have times of its own"
+)
+def test_a_client_that_has_vanished_is_noticed_within_minutes(pump: PumpRunner, receiving: BuildPipeline) -> None:
+    pipeline = receiving(StreamServerSource)
+
+    async def scenario() -> None:
+        _, writer = await connect(pipeline)
+        writer.write(b"hello\n")
+        await sink_of(pipeline).wait_for(1)
+        sock = sink_of(pipeline).contexts[0]["stream"].Socket
+        times = [sock.getsockopt(socket.IPPROTO_TCP, getattr(socket, f"TCP_KEEP{name}")) for name in ("IDLE", "INTVL")]
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert sum(times[:1]) + times[1] * sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT) <= 120
+        writer.close()
+
+    pump.run(scenario, pipeline)
+
+
+class Turns:
+    """Counts the turns of the event loop while it is entered."""
+
+    def __enter__(self) -> Turns:
+        self.number = 0
+        self._handle = asyncio.get_running_loop().call_soon(self._count)
+        return self
+
+    def _count(self) -> None:
+        self.number += 1
+        self._handle = asyncio.get_running_loop().call_soon(self._count)
+
+    def __exit__(self, *_: object) -> None:
+        self._handle.cancel()
+
+
+@pytest.mark.parametrize(
+    ("rubbish", "options"), [(b"\xff\n", {}), (b"ab\n", {"line_limit": 1}), (b"\xff\0", {"framing": "nul"})]
+)
+def test_a_client_that_sends_nothing_but_rubbish_does_not_keep_the_others_waiting(
+    pump: PumpRunner, receiving: BuildPipeline, rubbish: bytes, options: dict[str, Any]
+) -> None:
+    pipeline = receiving(StreamServerSource, pipeline={"on_error": "skip"}, **options)
+    lines = 5000
+
+    async def scenario() -> int:
+        await until(lambda: source_of(pipeline).addresses)
+        with Turns() as turns:
+            await say(pipeline, rubbish * lines)
+            await until(lambda: pipeline._counts.errors == lines)
+        return turns.number
+
+    # One for each line, so that another client comes in between any two of them.
+    assert pump.run(scenario, pipeline) >= lines
+
+
+@pytest.mark.parametrize("kind", ["recv", "recv_into"])
+def test_a_stream_that_always_has_something_lets_the_event_loop_have_its_turn(kind: str) -> None:
+    async def scenario() -> int:
+        ours, theirs = socket.socketpair()
+        stream = Stream(asyncio.get_running_loop(), ours)
+        with theirs:
+            theirs.sendall(b"x" * 50_000)
+            with Turns() as turns:
+                for _ in range(50_000):
+                    await (stream.recv(1) if kind == "recv" else stream.recv_into(bytearray(1)))
+        await stream.close()
+        return turns.number
+
+    assert asyncio.run(scenario()) > 1
+
+
 class Pairs(SourceProtocolABC):
     """Takes two bytes at a time."""
 

@@ -298,13 +298,13 @@ def test_the_last_line_counts_only_after_a_proper_goodbye(
 
 
 def say(address: Any, context: ssl.SSLContext, data: bytes, goodbye: bool) -> None:
-    with socket.create_connection(address) as plain:
-        encrypted = context.wrap_socket(plain, server_hostname="localhost")
+    with (
+        socket.create_connection(address) as plain,
+        context.wrap_socket(plain, server_hostname="localhost") as encrypted,
+    ):
         encrypted.sendall(data)
         if goodbye:
             encrypted.unwrap().close()
-        else:
-            encrypted.close()
 
 
 def test_an_encrypted_key_needs_its_password_and_nobody_is_asked(

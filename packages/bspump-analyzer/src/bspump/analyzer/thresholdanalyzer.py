@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bspump import Context, Event
+from bspump.common._expect import wrong_type
+from bspump.errors import ProcessingError
 from bspump.matrix.matrix import Matrix
 
 from .timewindowanalyzer import TimeWindowAnalyzer
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from bspump import Pipeline
 
 L = logging.getLogger(__name__)
+
+_LARGEST = sys.float_info.max
 
 
 class ThresholdAnalyzer(TimeWindowAnalyzer):
@@ -103,18 +108,45 @@ class ThresholdAnalyzer(TimeWindowAnalyzer):
 
     def predicate(self, context: Context, event: Event) -> bool:
         """Tell whether the event has a name."""
+        if type(event) is not dict and not isinstance(event, Mapping):
+            raise wrong_type(self, event, "a dictionary")
         return self.EventAttribute in event
 
     def evaluate(self, context: Context, event: Event) -> None:
-        """Add the value of the event to its row and column."""
-        window = self.TimeWindow
-        timestamp = event[self.TimestampAttr] if self.TimestampAttr in event else self.time()
-        value = event[self.ValueAttribute] if self.ValueAttribute else 1
-        window.advance(min(timestamp, self.time()))
+        """Add the value of the event to its row and column.
+
+        Raises:
+            ProcessingError: the time or the value is no number, or the name cannot be one of a row.
+        """
+        window, now = self.TimeWindow, self.time()
+        timestamp = self._number(event, self.TimestampAttr) if self.TimestampAttr in event else now
+        value = self._number(event, self.ValueAttribute) if self.ValueAttribute else 1
+        name = self._name(event)
+        window.advance(min(timestamp, now))
         column = window.get_column(timestamp)
         if column is not None:
-            row = window.add_row(event[self.EventAttribute])
+            row = window.add_row(name)
             window.Array[row, column] += value
+
+    def _name(self, event: Mapping[str, Any]) -> Any:
+        name = event[self.EventAttribute]
+        try:
+            hash(name)
+        except TypeError:
+            is_name = False
+        else:
+            is_name = name is not None and name == name
+        if is_name:
+            return name
+        raise ProcessingError(f"{self!r} got {name!r} as '{self.EventAttribute}', but expects a name, such as a text")
+
+    def _number(self, event: Mapping[str, Any], key: str) -> float:
+        number: Any = event.get(key)
+        # Once NaN is in a sum, the sum is never out of bounds again.
+        if isinstance(number, float | int | np.integer | np.floating) and -_LARGEST <= number <= _LARGEST:
+            return float(number)
+        what = "seconds since the epoch" if key == self.TimestampAttr else "a number"
+        raise ProcessingError(f"{self!r} got {number!r} as '{key}', but expects {what}")
 
     def analyze(self) -> None:
         """Call `alarm` for each row that is out of bounds often enough."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,14 @@ import numpy as np
 
 from bspump import Analyzer, Context, Event
 from bspump._asab import service_of_module
+from bspump.common._expect import wrong_type
 from bspump.errors import ProcessingError
 
 if TYPE_CHECKING:
     from bspump import Pipeline
+
+
+_LARGEST = sys.float_info.max
 
 
 class TimeDriftAnalyzer(Analyzer):
@@ -72,6 +77,8 @@ class TimeDriftAnalyzer(Analyzer):
 
     def predicate(self, context: Context, event: Event) -> bool:
         """Tell whether the event has a time, and it is its turn to be measured."""
+        if not isinstance(event, Mapping):
+            raise wrong_type(self, event, "a dictionary")
         if self.TimestampAttr not in event:
             return False
         self._since_measured += 1
@@ -89,8 +96,8 @@ class TimeDriftAnalyzer(Analyzer):
             if timestamp.tzinfo is None:
                 timestamp = timestamp.replace(tzinfo=datetime.UTC)
             return timestamp.timestamp() * 1000
-        if isinstance(timestamp, int | float):
-            return timestamp
+        if isinstance(timestamp, int | float) and -_LARGEST <= timestamp <= _LARGEST:
+            return float(timestamp)
         raise ProcessingError(
             f"{self!r} got {timestamp!r} as '{self.TimestampAttr}', but expects milliseconds since the epoch, "
             f"or a datetime"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Hashable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -166,11 +167,17 @@ class AnomalyAnalyzer(Analyzer):
     ) -> None:
         super().__init__(app, pipeline, analyze_on_clock, id=id, config=config)
         self.Manager = manager if manager is not None else AnomalyManager(app, id=f"{self.Id}Manager")
+        self._ended: collections.deque[Anomaly] = collections.deque()
 
     async def analyze(self) -> None:
-        """Let the open anomalies look whether they go on, and call `on_closed` for those that have ended."""
-        for anomaly in await self.Manager.on_tick(self.time()):
-            await self.on_closed(anomaly)
+        """Let the open anomalies look whether they go on, and call `on_closed` for those that have ended.
+
+        An anomaly for which `on_closed` raises comes again in the next analysis, and the others after it.
+        """
+        self._ended += await self.Manager.on_tick(self.time())
+        while self._ended:
+            await self.on_closed(self._ended[0])
+            self._ended.popleft()
 
     async def on_closed(self, anomaly: Anomaly) -> None:
         """Do what is to be done about an anomaly that has ended, such as sending it to another pipeline."""

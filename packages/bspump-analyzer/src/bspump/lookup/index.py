@@ -100,6 +100,9 @@ class TreeRangeIndex(Index):
         """Build the index of the rows that are open now."""
         rows = self.Matrix.active_rows()
         low, high = (self._column(column, rows) for column in self.Columns)
+        # A range that begins or ends with NaN has no value in it, and would spoil the order of the others.
+        is_range = (low == low) & (high == high)
+        rows, low, high = rows[is_range], low[is_range], high[is_range]
         order = np.argsort(low, kind="stable")
         self._rows = rows[order].tolist()
         self._low, self._high = low[order].tolist(), high[order].tolist()
@@ -159,4 +162,5 @@ class SliceIndex(Index):
 
     def search(self, value: float) -> set[int]:
         """Return the numbers of the rows in the slice of that value."""
-        return set(self._rows.get(value // self.Resolution, _NO_ROWS))
+        # As in `update`: the operator // would put 1.0 into another slice, where these are 0.1 wide.
+        return set(self._rows.get(float(np.floor(np.float64(value) / self.Resolution)), _NO_ROWS))

@@ -101,8 +101,13 @@ class MatrixLookup(MappingLookup):
             index_id: the id of the index.
             value: what is searched.
             target_column: the field; None for the names.
+
+        Raises:
+            KeyError: there is no index with that id.
         """
-        index = self.Indexes[index_id]
+        index = self.Indexes.get(index_id)
+        if index is None:
+            raise KeyError(f"Lookup '{self.Id}' has no index '{index_id}', only {', '.join(self.Indexes) or 'none'}")
         if target_column is None:
             return index.search_names(value)
         rows = np.array(sorted(index.search(value)), dtype=np.intp)

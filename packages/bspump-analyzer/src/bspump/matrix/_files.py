@@ -32,8 +32,10 @@ _HEADER = "time_config"
 _NAMES = "map.dat"
 _LAYOUT = "layout.json"
 _REPLACEMENT = "replace.json"
-# The list of names is written anew when it has so many times the lines that it needs.
+# The list of names is written anew when it has so many times the lines that it needs; a short one stays as it is, since
+# the disk has to be waited for.
 _SLACK = 4
+_SHORT_LIST = 4000
 
 
 class FileRows(Rows):
@@ -49,6 +51,9 @@ class FileRows(Rows):
         ConfigurationError: the folder is used by another matrix, or holds something else.
         OSError: the files cannot be read or written.
     """
+
+    # To remove them, all files are written anew, and the disk is waited for.
+    least_removed = 1000
 
     def __init__(self, folder: Path, layout: Mapping[str, Any], fields: Mapping[str, Field], header: Cells) -> None:
         self._folder = folder
@@ -197,7 +202,7 @@ class FileRows(Rows):
             del self.names[row]
 
     def _append(self, line: bytes) -> None:
-        if self._log_lines > _SLACK * (len(self.names) + SMALLEST_CAPACITY):
+        if self._log_lines > max(_SHORT_LIST, _SLACK * len(self.names)):
             self._shorten_log()
         try:
             written = os.write(self._files[_NAMES], line)

@@ -37,7 +37,10 @@ class Rows:
         header: a record of its own, or an empty array.
         names: the names of the rows, as they were found when the rows were opened.
         is_new: whether nothing was there.
+        least_removed: closed rows are removed when there are so many at least.
     """
+
+    least_removed = 1
 
     def __init__(self, fields: Mapping[str, Field], header: Cells) -> None:
         self.fields = dict(fields)

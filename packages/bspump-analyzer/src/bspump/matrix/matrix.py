@@ -39,7 +39,8 @@ class Matrix(Component):
     ``row = matrix.add_row()``, then ``matrix.Array[row] = 1``.
 
     A row is opened by `add_row` and closed by `close_row`; closed rows stay in `Array`, as zeros, and are used again.
-    When more than ``max_closed_rows_capacity`` of the rows are closed, they are removed, and the others move up.
+    When more than ``max_closed_rows_capacity`` of the rows are closed, they are removed, and the others move up; in a
+    persistent matrix when these are a thousand rows or more, since its files are written anew then.
     That happens by itself only between two turns of the event loop, so the number of a row is valid until the code
     that got it awaits something.
 
@@ -208,7 +209,11 @@ class Matrix(Component):
 
     def _prepare_row(self) -> int:
         """Return the number of a row that is not open, and is zero."""
-        row = next(iter(self.ClosedRows), self._row_count)
+        row = self._row_count
+        if self.ClosedRows:
+            # Not next(iter(...)), which passes over all that was taken from the set before.
+            row = self.ClosedRows.pop()
+            self.ClosedRows.add(row)
         if row == self._rows.capacity:
             self._rows.grow(2 * row)
             self._refresh()
@@ -245,7 +250,7 @@ class Matrix(Component):
         if clear:
             self._rows.arrays["array"][row] = self._zero()
         self._changed()
-        if len(self.ClosedRows) > self.MaxClosedRowsCapacity * self._row_count and not self._is_flush_due:
+        if self._has_too_many_closed() and not self._is_flush_due:
             self._is_flush_due = True
             self.Loop.call_soon(self._flush_if_due)
         return True
@@ -259,9 +264,13 @@ class Matrix(Component):
         """Return the numbers of the open rows, in order."""
         return np.flatnonzero(self._rows.arrays["closed_rows"][: self._row_count] == ACTIVE)
 
+    def _has_too_many_closed(self) -> bool:
+        closed = len(self.ClosedRows)
+        return closed >= self._rows.least_removed and closed > self.MaxClosedRowsCapacity * self._row_count
+
     def _flush_if_due(self) -> None:
         self._is_flush_due = False
-        if len(self.ClosedRows) > self.MaxClosedRowsCapacity * self._row_count:
+        if self._has_too_many_closed():
             try:
                 self.flush()
             except OSError as error:

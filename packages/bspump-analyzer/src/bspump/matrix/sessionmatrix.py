@@ -9,6 +9,8 @@ import asab
 import numpy as np
 import numpy.typing as npt
 
+from bspump.errors import ProcessingError
+
 from ._types import Name
 from .matrix import plain_values
 from .namedmatrix import NamedMatrix
@@ -60,9 +62,19 @@ class SessionMatrix(NamedMatrix):
 
         Returns:
             the number of the row.
+
+        Raises:
+            ProcessingError: a mapping lacks a field.
         """
         if isinstance(event, Mapping):
-            event = tuple(event[field] for field in self._fields_of_rows())
+            fields = self._fields_of_rows()
+            missing = [field for field in fields if field not in event]
+            if missing:
+                raise ProcessingError(
+                    f"Matrix '{self.Id}' got a session without {', '.join(missing)}, but stores all of "
+                    f"{', '.join(fields)}; use store_event() for a part of them"
+                )
+            event = tuple(event[field] for field in fields)
         content = np.zeros(1, dtype=self.DType)
         content[0] = event[0] if isinstance(event, np.ndarray) and event.ndim else event
         row = self.add_row(row_name)

@@ -114,7 +114,7 @@ class TimeWindowMatrix(NamedMatrix):
         self._timer: asyncio.TimerHandle | None = None
         if clock_driven:
             self._timer = self.Loop.call_later(self.Resolution * _HEADROOM, self._on_clock_tick)
-            app.PubSub.subscribe("Application.exit!", self._on_exit)
+            app.PubSub.subscribe("Application.exit!", self._stop_clock)
 
     # Where the cells are: in twice the columns, of which a window is shown that moves to the right
 
@@ -134,7 +134,11 @@ class TimeWindowMatrix(NamedMatrix):
     def _header(self) -> Cells:
         # One number of it changes when the window moves, so a move either is there or is not.
         record = np.zeros(1, dtype=_TIMES)
-        record["origin"] = (1 + self._start_time // self.Resolution) * self.Resolution
+        number = math.floor(self._start_time / self.Resolution) + 1
+        # Where the resolution is a fraction, the product may be rounded down to the very time.
+        while number * self.Resolution <= self._start_time:
+            number += 1
+        record["origin"] = number * self.Resolution
         return record
 
     @property
@@ -249,10 +253,15 @@ class TimeWindowMatrix(NamedMatrix):
         finally:
             self._timer = self.Loop.call_later(self.Resolution * _HEADROOM, self._on_clock_tick)
 
-    def _on_exit(self, message_type: str) -> None:
+    def _stop_clock(self, message_type: str = "") -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def close(self) -> None:
+        """Let go of the files of a persistent matrix. From then on it can only be read, and the window stays."""
+        self._stop_clock()
+        super().close()
 
     def _on_metrics_flush(self, message_type: str) -> None:
         super()._on_metrics_flush(message_type)

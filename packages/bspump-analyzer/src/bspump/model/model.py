@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import abc
 import json
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -79,22 +81,27 @@ class Model(Component, abc.ABC):
         """Read `Model` from the file ``path_model``."""
         where = f"[{self.section}] path_model: '{self.PathModel}'"
         try:
-            loaded = np.load(self.PathModel, allow_pickle=False)
-        except (ValueError, EOFError):
+            # Opened here, since numpy leaves a file open in which it finds no arrays.
+            with Path(self.PathModel).open("rb") as file:
+                loaded = np.load(file, allow_pickle=False)
+                if isinstance(loaded, np.ndarray):
+                    self.Model = {"array": loaded}
+                else:
+                    self.Model = {name: self._member(loaded, name, where) for name in loaded.files}
+        except ConfigurationError:
+            raise
+        except (ValueError, EOFError, zipfile.BadZipFile):
             raise ConfigurationError(f"{where} is no .npy or .npz file of plain arrays") from None
         except OSError as error:
             raise ConfigurationError(f"{where} cannot be read: {error.strerror or error}") from None
-        if isinstance(loaded, np.ndarray):
-            self.Model = {"array": loaded}
-            return
-        with loaded:
-            self.Model = {name: self._member(loaded, name, where) for name in loaded.files}
 
     def _member(self, loaded: Any, name: str, where: str) -> Any:
         try:
             return loaded[name]
         except ValueError:
             raise ConfigurationError(f"{where}: '{name}' is no plain array") from None
+        except (EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise ConfigurationError(f"{where}: '{name}' is damaged: {error}") from None
 
     def load_parameters_from_file(self) -> None:
         """Read `Parameters` from the file ``path_parameters``, a JSON object."""

@@ -67,3 +67,5 @@ async def refuse(source: Source, error: Exception, event: Event, context: Contex
         if raised is not error:
             raise
         # The pipeline has stopped, and said why. Once it goes on, so does the source, behind what was refused.
+    # A sender of nothing but rubbish must not keep the others waiting.
+    await asyncio.sleep(0)

@@ -46,12 +46,12 @@ class DatagramSource(Source):
 
     **What is guaranteed.** Each event is one whole datagram; one that is larger than `max_packet_size` goes the way of
     a failed event (``on_error``), never half of it. An event that stops the pipeline is kept and tried again once the
-    error is cleared. **What is not.** UDP may lose datagrams, double them and change their order, and nobody is told.
-    While the pipeline is throttled or stopped, or whenever more comes than it can take, the system keeps what fits into
-    the buffer of the socket and drops the rest. On Linux these drops are counted: in the metric ``bspump.datagram``
-    (``dropped``), in the REST interface and with a warning in the log. What was lost on the network is not counted by
-    anybody. On a UNIX socket nothing is dropped: the sender has to wait. What is in the buffer or in the pipeline when
-    this process ends is lost.
+    error is cleared, unless it had passed a generator before. **What is not.** UDP may lose datagrams, double them and
+    change their order, and nobody is told. While the pipeline is throttled or stopped, or whenever more comes than it
+    can take, the system keeps what fits into the buffer of the socket and drops the rest. On Linux these drops are
+    counted: in the metric ``bspump.datagram`` (``dropped``), in the REST interface and with a warning in the log. What
+    was lost on the network is not counted by anybody. On a UNIX socket nothing is dropped: the sender has to wait. What
+    is in the buffer or in the pipeline when this process ends is lost.
 
     Options:
         address: where to receive, one address in each line: ``host port``, ``host:port``, ``[IPv6]:port``, a port alone

@@ -143,29 +143,22 @@ class LineSourceProtocol(SourceProtocolABC):
         if codec is None:
             await self.process_batch(source, frames, context)
             return
-        events: list[str] = []
-        begin = 0
-        while begin < len(frames):
-            try:
-                events = [frame.decode(codec) for frame in frames[begin:]]
-            except UnicodeDecodeError:
-                begin += await self._hand_on_up_to_undecodable(source, frames[begin:], codec, context)
-            else:
-                await self.process_batch(source, events, context)
-                return
+        try:
+            events = [frame.decode(codec) for frame in frames]
+        except UnicodeDecodeError:
+            await self._hand_on_decodable(source, frames, codec, context)
+        else:
+            await self.process_batch(source, events, context)
 
-    async def _hand_on_up_to_undecodable(
-        self, source: Source, frames: list[bytes], codec: str, context: Context
-    ) -> int:
-        """Hand on what is in front of the first frame that is no text, and reject that one. Returns how many."""
+    async def _hand_on_decodable(self, source: Source, frames: list[bytes], codec: str, context: Context) -> None:
+        """Hand on the frames that are text, and reject the others, in their order."""
         events: list[str] = []
         for frame in frames:
             try:
                 events.append(frame.decode(codec))
             except UnicodeDecodeError as error:
                 await self.process_batch(source, events, context)
+                events = []
                 reason = f"{source!r} got a line that is no {codec}: {error.reason} at byte {error.start}"
                 await self.reject(source, ProcessingError(reason), frame, context)
-                return len(events) + 1
         await self.process_batch(source, events, context)
-        return len(events)

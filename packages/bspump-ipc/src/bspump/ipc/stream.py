@@ -8,6 +8,7 @@ import socket as sockets
 import ssl
 import struct
 from collections.abc import Coroutine
+from time import perf_counter
 from typing import Any, Self, TypeVar
 
 from bspump import ConnectionLostError
@@ -21,9 +22,30 @@ _LARGEST_SEND = 256 * 1024
 # Nothing more is received while more than this share of the limit waits to be sent.
 _SHARE_THAT_HOLDS = 16
 _FLUSH_SECONDS = 5.0
+# As long as there is something to receive, the event loop is not needed for it. After so long it gets its turn.
+_TURN_SECONDS = 0.004
 _GOODBYE_SECONDS = 0.5
+_KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 6}
 # What SO_LINGER takes to reset a connection when it is closed: on, for no time.
 _RESET = struct.pack("ii", 1, 0)
+
+
+def notice_vanishing(socket: sockets.socket) -> None:
+    """Let the system notice within two minutes that the other end of an idle connection has vanished without a word."""
+    if socket.family not in (sockets.AF_INET, sockets.AF_INET6):
+        return
+    socket.setsockopt(sockets.SOL_SOCKET, sockets.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE.items():
+        if hasattr(sockets, name):  # the system's own times are hours
+            socket.setsockopt(sockets.IPPROTO_TCP, getattr(sockets, name), value)
+
+
+async def _not_idle(coroutine: Coroutine[Any, Any, T], limit: float) -> T:
+    try:
+        async with asyncio.timeout(limit):
+            return await coroutine
+    except TimeoutError:
+        raise ConnectionLostError(f"it said nothing for {limit:g} seconds (idle_timeout)") from None
 
 
 class Stream:
@@ -40,6 +62,7 @@ class Stream:
 
     Attributes:
         outbound_limit: how many bytes may wait to be sent.
+        idle_timeout: after how many seconds without a byte from the other side the connection is lost; never if 0.
         bytes_received: how many bytes have come.
         bytes_sent: how many bytes the system has taken to send them.
         error: why the connection was lost, or None.
@@ -59,6 +82,7 @@ class Stream:
         self.Loop = loop
         self.Socket = socket
         self.outbound_limit = 16 * 2**20
+        self.idle_timeout = 0.0
         self.bytes_received = 0
         self.bytes_sent = 0
         self.error: Exception | None = None
@@ -74,6 +98,7 @@ class Stream:
         self._sends = 0
         self._no_sends = asyncio.Event()
         self._receiver: asyncio.Task[Any] | None = None
+        self._last_turn = 0.0
         self._intake_has_ended = False
         self._is_closed = False
 
@@ -86,7 +111,7 @@ class Stream:
             OSError: the connection was lost.
         """
         await self._may_receive()
-        data = await self._receiving(self.Loop.sock_recv(self.Socket, size))
+        data = await self._receiving(self.Loop.sock_recv(self.Socket, size), self.idle_timeout)
         self.bytes_received += len(data)
         return data
 
@@ -97,7 +122,7 @@ class Stream:
             OSError: the connection was lost.
         """
         await self._may_receive()
-        number = await self._receiving(self.Loop.sock_recv_into(self.Socket, buf))
+        number = await self._receiving(self.Loop.sock_recv_into(self.Socket, buf), self.idle_timeout)
         self.bytes_received += number
         return number
 
@@ -126,7 +151,7 @@ class Stream:
         while not self._has_room.is_set():
             await self._receiving(self._has_room.wait())
 
-    async def _receiving(self, coroutine: Coroutine[Any, Any, T]) -> T:
+    async def _receiving(self, coroutine: Coroutine[Any, Any, T], idle_timeout: float = 0.0) -> T:
         if self.error is not None or self._intake_has_ended:
             coroutine.close()
             if self.error is not None:
@@ -134,8 +159,12 @@ class Stream:
             raise asyncio.CancelledError("The intake has ended")
         self._receiver = asyncio.current_task()
         try:
-            result = await coroutine
+            if perf_counter() - self._last_turn >= _TURN_SECONDS:
+                await asyncio.sleep(0)
+                self._last_turn = perf_counter()
+            result = await (_not_idle(coroutine, idle_timeout) if idle_timeout else coroutine)
         finally:
+            coroutine.close()  # it has not begun if this was cancelled before
             self._receiver = None
         if self.error is not None:
             raise self.error
@@ -246,8 +275,10 @@ class Stream:
         try:
             async with asyncio.timeout(limit):
                 await self._say_goodbye()
-                while await self.Loop.sock_recv(self.Socket, _PIECE):
-                    pass
+                while True:
+                    if not await self.Loop.sock_recv(self.Socket, _PIECE):
+                        return
+                    await asyncio.sleep(0)  # or the time limit would never be looked at
         except TimeoutError:
             return
         except OSError as error:
@@ -424,7 +455,7 @@ class TLSStream(Stream):
         return b"".join(pieces) if pieces else None
 
     async def _receive_encrypted(self) -> None:
-        data = await self._receiving(self.Loop.sock_recv(self.Socket, _PIECE))
+        data = await self._receiving(self.Loop.sock_recv(self.Socket, _PIECE), self.idle_timeout)
         if data:
             self._incoming.write(data)
         else:

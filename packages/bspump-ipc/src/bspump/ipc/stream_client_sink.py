@@ -19,7 +19,7 @@ from ._events import as_bytes
 from ._failures import SparseLog, reason_of
 from ._framing import JOIN_FRAMINGS, LENGTH_SIZES, framer
 from ._tls import TLS_DEFAULTS, client_context
-from .stream import Stream, TLSStream
+from .stream import Stream, TLSStream, notice_vanishing
 
 if TYPE_CHECKING:
     import ssl
@@ -140,7 +140,8 @@ class StreamClientSink(BufferedSink):
             except OSError as error:
                 # The connector finds out as well, and says so.
                 stream.give_up(error)
-                self._set_connected(None)
+                if self._stream is stream:
+                    self._set_connected(None)
 
     # The connection
 
@@ -233,8 +234,7 @@ class StreamClientSink(BufferedSink):
         stream: Stream | None = None
         try:
             sock.setblocking(False)
-            if endpoint.family != sockets.AF_UNIX:
-                sock.setsockopt(sockets.SOL_SOCKET, sockets.SO_KEEPALIVE, 1)
+            notice_vanishing(sock)
             await self.Loop.sock_connect(sock, endpoint.sockaddr)
             if not self._tls or self._ssl_context is None:
                 return Stream(self.Loop, sock)

@@ -20,7 +20,7 @@ from ._failures import SparseLog, reason_of
 from ._tasks import first_failure_of
 from ._tls import TLS_DEFAULTS, server_context
 from .protocol import LineSourceProtocol, SourceProtocolABC
-from .stream import Stream, TLSStream
+from .stream import Stream, TLSStream, notice_vanishing
 
 if TYPE_CHECKING:
     from bspump import Pipeline
@@ -43,8 +43,9 @@ class StreamServerSource(Source):
     ended its own side are still sent.
 
     **What is guaranteed.** While the pipeline is throttled or stopped by an error, nothing is read, and the senders are
-    held up by TCP. An event that stops the pipeline is kept and tried again once the error is cleared. A graceful stop
-    hands on what has been read. **What is not.** TCP has no acknowledgement that this source could give: a client
+    held up by TCP. An event that stops the pipeline is kept and tried again once the error is cleared, unless it had
+    passed a generator before: then it is lost but for ``on_error = dead_letter``. A graceful stop hands on what has
+    been read. **What is not.** TCP has no acknowledgement that this source could give: a client
     cannot know what of that which it sent has been processed. What is in the buffers of the sockets when this process
     ends, and what is in the pipeline when it is killed, is lost. Where that matters, let the client wait for a reply
     that the pipeline sends, or use a transport with acknowledgements.
@@ -57,6 +58,9 @@ class StreamServerSource(Source):
             in it. Port 0 is any free port.
         backlog: how many connections may wait to be accepted; the system's largest if empty.
         reuse_port: let several processes listen on the same port; the system distributes the connections.
+        max_connections: how many clients there may be at once; those beyond are turned away, so that they cannot use up
+            the files that a process may have open. No limit but the system's if 0.
+        idle_timeout: after how many seconds without a word a client is sent away; never if 0.
         framing, decode, line_limit, length_size: see `LineSourceProtocol`.
         outbound_limit: how many bytes of replies may wait for one client to read them.
         cert: the file with the server's certificate, and those between it and the authority's; it switches TLS on.
@@ -80,6 +84,8 @@ class StreamServerSource(Source):
         "address": "127.0.0.1 8888",
         "backlog": "",
         "reuse_port": False,
+        "max_connections": 0,
+        "idle_timeout": 0.0,
         **LineSourceProtocol.ConfigDefaults,
         "outbound_limit": "16MB",
         **TLS_DEFAULTS,
@@ -99,6 +105,8 @@ class StreamServerSource(Source):
             self._addresses = read_addresses(options, "address", self._address_text(options))
             self._backlog = options.integer("backlog", minimum=1) if self.Config["backlog"] else sockets.SOMAXCONN
             self._reuse_port = options.boolean("reuse_port")
+            self._max_connections = options.integer("max_connections", minimum=0)
+            self._idle_timeout = options.seconds("idle_timeout")
             self._outbound_limit = options.size("outbound_limit")
             self._handshake_timeout = options.seconds("handshake_timeout")
             try:
@@ -167,6 +175,14 @@ class StreamServerSource(Source):
                 self._log.say("accept", f"{self!r} cannot accept a connection at the moment: {reason_of(error)}")
                 await asyncio.sleep(_EXHAUSTED_PAUSE)
                 continue
+            if self._max_connections and len(self._clients) >= self._max_connections:
+                client.close()
+                message = (
+                    f"{self!r} turned a client away, since it has max_connections ({self._max_connections}) of them"
+                )
+                self._log.say("full", message)
+                await asyncio.sleep(0)
+                continue
             self.connections_total += 1
             task = self.Loop.create_task(self._serve(client), name=f"bspump client {self.locate_address()}")
             self._clients.add(task)
@@ -204,14 +220,13 @@ class StreamServerSource(Source):
         await self._close_stream(stream)
 
     def _stream_of(self, client: sockets.socket) -> Stream:
-        if client.family in (sockets.AF_INET, sockets.AF_INET6):
-            # A client that has vanished without a word is noticed after a while.
-            client.setsockopt(sockets.SOL_SOCKET, sockets.SO_KEEPALIVE, 1)
+        notice_vanishing(client)
         if self._ssl_context is not None:
             stream: Stream = TLSStream(self.Loop, self._ssl_context, client, server_side=True)
         else:
             stream = Stream(self.Loop, client)
         stream.outbound_limit = self._outbound_limit
+        stream.idle_timeout = self._idle_timeout
         return stream
 
     async def _has_begun(self, stream: Stream, peer: str) -> bool:
