@@ -10,17 +10,44 @@ from collections.abc import Iterator
 import pytest
 
 import bspump
+from bspump._component import merged_defaults
 from bspump.abc.connection import Connection
 from bspump.abc.lookup import Lookup
 from bspump.abc.lookupprovider import LookupProviderABC
 from bspump.abc.processor import ProcessorBase
 from bspump.abc.source import Source
 from bspump.common.aggregator import AggregationStrategy
+from bspump.common.bytes import EncodedProcessor
+from bspump.common.time import TimeZoneNormalizer
+from bspump.option import declared_options
 from bspump.plugins import Component, Kind, get_registry
 from bspump.trigger import Trigger
 
 COMPONENTS = [component for component, _ in get_registry().components()]
 BASES = (Source, ProcessorBase, Connection, Lookup, LookupProviderABC, Trigger, AggregationStrategy)
+# Whose options are all declared, and classes of theirs that are there to be derived from.
+DECLARING = {"bspump-core", "bspump-file", "bspump-http"}
+CONFIGURABLE: list[type] = [
+    bspump.Pipeline,
+    bspump.Source,
+    bspump.TriggerSource,
+    bspump.Processor,
+    bspump.Generator,
+    bspump.Analyzer,
+    bspump.Sink,
+    bspump.BufferedSink,
+    bspump.AsyncSink,
+    bspump.Connection,
+    bspump.Lookup,
+    EncodedProcessor,
+    TimeZoneNormalizer,
+    # One may be there under several names.
+    *{
+        get_registry().load(component): None
+        for component, plugin in get_registry().components()
+        if plugin.distribution in DECLARING
+    },
+]
 # They are there to be derived from, or belong to tests.
 NOT_OFFERED = {"bspump.abc", "bspump.testing", "bspump.unittest"}
 
@@ -44,6 +71,24 @@ def test_a_component_is_where_and_what_it_is_said_to_be(component: Component) ->
         assert component.name == found.__name__
     assert component.summary == (inspect.getdoc(found) or "").splitlines()[0]
     assert not inspect.isabstract(found)
+
+
+@pytest.mark.parametrize("configurable", CONFIGURABLE, ids=lambda configurable: configurable.__name__)
+def test_every_option_is_declared(configurable: type) -> None:
+    assert merged_defaults(configurable).keys() == declared_options(configurable).keys()
+
+
+@pytest.mark.parametrize("configurable", CONFIGURABLE, ids=lambda configurable: configurable.__name__)
+def test_no_option_hides_an_attribute_of_the_class_or_another_option(configurable: type) -> None:
+    attributes = [one.attribute for one in declared_options(configurable).values()]
+    assert [name for name in attributes if hasattr(configurable, name)] == []
+    assert len(attributes) == len(set(attributes))
+
+
+@pytest.mark.parametrize("configurable", CONFIGURABLE, ids=lambda configurable: configurable.__name__)
+def test_every_option_is_explained_in_whole_sentences(configurable: type) -> None:
+    unclear = {key: one.help for key, one in declared_options(configurable).items() if one.help.strip()[-1:] != "."}
+    assert unclear == {}
 
 
 def test_no_component_is_left_out() -> None:

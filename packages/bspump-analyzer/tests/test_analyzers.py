@@ -153,7 +153,7 @@ def test_a_map_counts_by_place(pump: PumpRunner) -> None:
 )
 def test_a_latch_keeps_what_its_query_says(pump: PumpRunner, query: Any, inclusive: bool, kept: list[Any]) -> None:
     pipeline = P(pump.app)
-    analyzer = LatchAnalyzer(pump.app, pipeline, query, inclusive)
+    analyzer = LatchAnalyzer(pump.app, pipeline, query, inclusive=inclusive)
     analyze(pump, pipeline, analyzer, [{"a": 1}, {"b": [5, 6]}])
     assert list(analyzer.Latch) == kept
 

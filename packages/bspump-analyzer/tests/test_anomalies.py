@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import bspump
+import bspump.anomaly
 from bspump.anomaly import AnomalyAnalyzer, AnomalyManager, AnomalyStorage, GeneralAnomaly
 from bspump.testing import MemorySink, MemorySource, PumpRunner, until
 
@@ -29,6 +30,19 @@ def test_a_general_anomaly_ends_when_it_was_last_seen() -> None:
         "ts_end": 110.0,
         "D": 10.0,
     }
+
+
+def test_times_may_be_given_by_name() -> None:
+    anomaly = GeneralAnomaly(100.0, idle=30)
+    asyncio.run(anomaly.on_tick(t=110.0))
+    assert not anomaly.is_closed()
+    with pytest.raises(TypeError, match=r"GeneralAnomaly.close\(\) needs the time of the end"):
+        anomaly.close()
+    anomaly.close(t=112.0)
+    other = bspump.anomaly.Anomaly(ts_start=110.0)
+    other.close(current_time=112.0)
+    assert anomaly["ts_end"] == other["ts_end"] == 112.0
+    assert (anomaly["D"], other["D"]) == (12.0, 2.0)
 
 
 def test_a_storage_has_one_open_anomaly_for_each_key() -> None:

@@ -24,7 +24,7 @@ NAMES = {
         "Analyzer AnalyzingSource GeoAnalyzer GeoMatrix InvalidQueryError LatchAnalyzer SessionAnalyzer SessionMatrix "
         "ThresholdAnalyzer TimeDriftAnalyzer TimeWindowAnalyzer TimeWindowMatrix"
     ),
-    "bspump.anomaly": "AnomalyAnalyzer AnomalyManager AnomalyStorage GeneralAnomaly",
+    "bspump.anomaly": "Anomaly AnomalyAnalyzer AnomalyManager AnomalyStorage GeneralAnomaly",
     "bspump.lookup": "BitMapIndex Index MatrixLookup SliceIndex TreeRangeIndex",
     "bspump.matrix": (
         "GeoMatrix GeoMatrixExportCSVGenerator Matrix MatrixExportCSVGenerator MatrixSource NamedMatrix "

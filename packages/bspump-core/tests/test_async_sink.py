@@ -135,8 +135,8 @@ def test_wrong_options_are_refused_all_together(pump: PumpRunner) -> None:
     assert pump.service.configuration_problems == [
         "[pipeline:P:Recording] buffer_size: 'many' is not a whole number",
         "[pipeline:P:Recording] concurrency: 0 is below 1",
-        "[pipeline:P:Recording] batch_size: 5 cannot be set for a sink that delivers events one by one",
         "[pipeline:P:Recording] ordered: 'perhaps' is not yes or no (true/false, on/off, 1/0)",
+        "[pipeline:P:Recording] batch_size: 5 cannot be set for a sink that delivers events one by one",
     ]
 
 

@@ -10,6 +10,7 @@ import pytest
 import bspump
 from bspump import option
 from bspump._component import merged_defaults
+from bspump._options import Options
 from bspump.option import declared_options
 from bspump.testing import MemorySource, PumpRunner
 
@@ -60,6 +61,10 @@ def test_defaults_are_values_too(pump: PumpRunner) -> None:
     assert sink.Config["limit"] == "2k"
 
 
+def test_a_text_that_is_nothing_is_empty(pump: PumpRunner) -> None:
+    assert AcmeSink(pump.app, bspump.Pipeline(pump.app, "P"), config={"url": None}).address == ""
+
+
 def test_a_derived_class_changes_a_default(pump: PumpRunner) -> None:
     sink = LoudSink(pump.app, bspump.Pipeline(pump.app, "P"))
     assert (sink.level, sink.tries) == ("high", 3)
@@ -72,6 +77,52 @@ def test_a_derived_class_changes_a_default(pump: PumpRunner) -> None:
 def test_an_option_may_have_another_key(pump: PumpRunner) -> None:
     pipeline = bspump.Pipeline(pump.app, "P")
     assert AcmeSink(pump.app, pipeline, config={"host": "there"}).address == "there"
+
+
+def test_a_derived_class_that_declares_an_attribute_under_another_key_has_that_key_alone(pump: PumpRunner) -> None:
+    class OtherKey(AcmeSink):
+        timeout = option.seconds(5.0, key="patience", help="How long an answer may take.")
+
+    class Impatient(OtherKey):
+        ConfigDefaults = {"patience": 1.0}
+
+    assert {"timeout", "patience"} & declared_options(OtherKey).keys() == {"patience"}
+    assert {"timeout", "patience"} & merged_defaults(OtherKey).keys() == {"patience"}
+    assert declared_options(AcmeSink)["timeout"].default == merged_defaults(AcmeSink)["timeout"] == 30.0
+    pipeline = bspump.Pipeline(pump.app, "P")
+    assert OtherKey(pump.app, pipeline, config={"patience": "2m", "timeout": 3}).timeout == 120.0
+    assert Impatient(pump.app, pipeline, "I").timeout == 1.0
+
+
+def test_a_key_that_is_free_again_may_be_that_of_another_attribute(pump: PumpRunner) -> None:
+    class Swapped(AcmeSink):
+        tries = option.integer(1, key="most_tries", help="How often it is tried.")
+        repetitions = option.integer(9, key="tries", help="Something else.")
+
+    assert {"tries", "most_tries"} <= merged_defaults(Swapped).keys()
+    sink = Swapped(pump.app, bspump.Pipeline(pump.app, "P"), config={"tries": 2})
+    assert (sink.tries, sink.repetitions) == (1, 2)
+
+
+def test_a_value_may_be_read_by_a_function_of_its_own(pump: PumpRunner) -> None:
+    def read_point(options: Options, key: str) -> tuple[int, ...]:
+        value = options.raw(key)
+        try:
+            return tuple(map(int, value.split(",") if isinstance(value, str) else value))
+        except (TypeError, ValueError):
+            options.refuse(key, "is no point (such as 1, 2)")
+            return (0, 0)
+
+    class Pointed(bspump.Sink):
+        point = option.custom(read_point, "1, 2", values="point", schema={"type": "string"}, help="Where it is.")
+
+        def process(self, context: bspump.Context, event: Any) -> None: ...
+
+    pipeline = bspump.Pipeline(pump.app, "P")
+    assert Pointed(pump.app, pipeline).point == (1, 2)
+    assert Pointed(pump.app, pipeline, config={"point": [3, 4]}).point == (3, 4)
+    assert Pointed(pump.app, pipeline, "Far", config={"point": "away"}).point == (0, 0)
+    assert pump.service.configuration_problems == ["[pipeline:P:Far] point: 'away' is no point (such as 1, 2)"]
 
 
 def test_an_encoding_may_be_empty_if_the_declaration_says_what_that_means(pump: PumpRunner) -> None:

@@ -145,7 +145,7 @@ def test_strings_of_a_file_become_what_the_components_need(pump: PumpRunner) -> 
     pump.configure("pipeline:P:InternalSource", queue_max_size="20", backpressure="0.5")
     pump.configure("pipeline:P:Aggregator", completion_size="3", completion_timeout="1m")
     pipeline = bspump.Pipeline(pump.app, "P")
-    assert (pipeline.AsyncConcurencyLimit, pipeline.ResetProfiler, pipeline._stop_timeout) == (7, False, 120.0)
+    assert (pipeline.AsyncConcurencyLimit, pipeline.ResetProfiler, pipeline.stop_timeout) == (7, False, 120.0)
     assert MemorySource(pump.app, pipeline).commit_interval == 0.02
     source = bspump.common.InternalSource(pump.app, pipeline)
     assert (source.Queue.maxsize, source._high) == (20, 10)

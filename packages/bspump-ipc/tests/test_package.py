@@ -21,6 +21,7 @@ import bspump.ipc
 import bspump.socket
 from bspump._component import merged_defaults
 from bspump.ipc import _plugin
+from bspump.option import declared_options
 from bspump.socket import _plugin as _socket_plugin
 from bspump.testing import MemorySink, PumpRunner, until
 
@@ -181,6 +182,34 @@ def test_a_pipeline_of_the_echo_source_alone_listens_and_says_what_it_lacks(
     assert "nothing follows that takes it (end it with a sink)" in caplog.text
 
 
+@pytest.mark.parametrize("source_class", [bspump.socket.TCPSource, bspump.socket.TCPStreamSource])
+def test_events_of_bspump_socket_are_bytes_and_know_their_peer(
+    pump: PumpRunner, source_class: type[bspump.socket.TCPSource]
+) -> None:
+    class Pipeline(bspump.Pipeline):
+        def __init__(self, app: bspump.BSPumpApplication) -> None:
+            super().__init__(app, "P")
+            self.source = source_class(app, self, config={"port": 0})
+            self.sink = MemorySink(app, self)
+            self.build(self.source, self.sink)
+
+    pipeline = Pipeline(pump.app)
+
+    async def scenario() -> object:
+        await pipeline.ready()
+        address = pipeline.source.addresses[0]
+        assert isinstance(address, tuple)
+        _, writer = await asyncio.open_connection(address[0], address[1])
+        writer.write(b"be\n")
+        await pipeline.sink.wait_for(1)
+        writer.close()
+        return writer.get_extra_info("sockname")
+
+    peer = pump.run(scenario, pipeline)
+    assert pipeline.sink.events == [b"be"]
+    assert pipeline.sink.contexts[0]["peer"] == pipeline.sink.contexts[0]["stream_peer"] == peer
+
+
 def test_the_udp_source_of_bspump_socket(pump: PumpRunner) -> None:
     class Pipeline(bspump.Pipeline):
         def __init__(self, app: bspump.BSPumpApplication) -> None:
@@ -191,14 +220,18 @@ def test_the_udp_source_of_bspump_socket(pump: PumpRunner) -> None:
 
     pipeline = Pipeline(pump.app)
 
-    async def scenario() -> None:
+    async def scenario() -> object:
         await pipeline.ready()
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-            sock.sendto(b"hello", pipeline.source.addresses[0])
+            sock.connect(pipeline.source.addresses[0])
+            sock.send(b"hello")
+            peer = sock.getsockname()
         await pipeline.sink.wait_for(1)
+        return peer
 
-    pump.run(scenario, pipeline)
+    peer = pump.run(scenario, pipeline)
     assert pipeline.sink.events == [b"hello"]
+    assert pipeline.sink.contexts == [{"datagram": peer, "peer": peer}]
 
 
 def test_a_wrong_port_is_told(pump: PumpRunner) -> None:
@@ -209,6 +242,39 @@ def test_a_wrong_port_is_told(pump: PumpRunner) -> None:
 
     Pipeline(pump.app, port="http")
     assert pump.service.configuration_problems == ["[pipeline:P:TCPSource] port: 'http' is not a whole number"]
+
+
+def test_wrong_options_of_a_source_are_told_once_with_its_section(pump: PumpRunner) -> None:
+    class Pipeline(bspump.Pipeline):
+        def __init__(self, app: bspump.BSPumpApplication, **options: Any) -> None:
+            super().__init__(app, "P")
+            self.build(bspump.ipc.StreamServerSource(app, self, config=options), MemorySink(app, self))
+
+    Pipeline(pump.app, framing="paragraphs", decode="klingon", line_limit="much", length_size=3, backlog=0)
+    section = "[pipeline:P:StreamServerSource]"
+    assert sorted(pump.service.configuration_problems) == [
+        f"{section} backlog: 0 is below 1",
+        f"{section} decode: 'klingon' is no known text encoding (such as utf-8)",
+        f"{section} framing: 'paragraphs' is none of newline, nul, octet-counting, length-prefix, syslog",
+        f"{section} length_size: 3 is none of 1, 2, 4, 8",
+        f"{section} line_limit: 'much' is not a size in bytes (such as 100, 64k, 16MB, 1G)",
+    ]
+
+
+def test_a_protocol_does_without_a_source(pump: PumpRunner) -> None:
+    pipeline = bspump.Pipeline(pump.app, "P")
+    protocol = bspump.ipc.LineSourceProtocol(pump.app, pipeline, {"framing": "nul"})
+    assert protocol.make_splitter().feed(b"one\0two") == ([b"one"], [])
+
+
+@pytest.mark.parametrize("component", [bspump.ipc.StreamServerSource, bspump.ipc.StreamClientSink])
+def test_the_password_of_a_key_is_known_to_be_a_secret(component: type) -> None:
+    assert declared_options(component)["key_password"].secret
+
+
+def test_a_module_says_what_it_does_not_have() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'Nonsense'"):
+        importlib.import_module("bspump.ipc.stream").Nonsense  # noqa: B018
 
 
 def test_the_pipeline_of_the_readme_runs(tmp_path: Path) -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+import re
 import socket
 from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import asab
 import pytest
 
 import bspump
-from bspump.ipc import StreamClientSink
+from bspump.ipc import Stream, StreamClientSink, stream_client_sink
 from bspump.testing import MemorySource, PumpRunner, until
 
 QUICK = {"retry_backoff": 0.01, "retry_backoff_max": 0.05}
@@ -151,6 +154,103 @@ def test_the_pipeline_waits_for_the_connection_and_says_so_once(
         "the connection was refused, since nobody listens there; it tries again"
     )
     assert [record.message for record in caplog.records].count(sentence) == 1
+
+
+class CountingSink(StreamClientSink):
+    """Counts its attempts to connect."""
+
+    attempts = 0
+
+    async def _connect(self) -> tuple[Stream, str]:
+        self.attempts += 1
+        return await super()._connect()
+
+
+class CountedSending(bspump.Pipeline):
+    def __init__(self, app: bspump.BSPumpApplication, port: int) -> None:
+        super().__init__(app, "Sending")
+        self.sink = CountingSink(app, self, config={**QUICK, "address": f"127.0.0.1 {port}"})
+        self.build(MemorySource(app, self, []), self.sink)
+
+
+def messages_of_outages(caplog: pytest.LogCaptureFixture) -> list[tuple[int, str]]:
+    """Return the levels and messages about the connection, without the sink's name and the port."""
+    return [
+        (record.levelno, re.sub(r"port \d+|^CountingSink\('Sending.CountingSink'\) |[\d.]+(?= seconds)", "N", message))
+        for record in caplog.records
+        if "connect" in (message := record.getMessage())
+    ]
+
+
+def test_an_outage_is_told_once_with_its_reason_and_so_is_its_end(
+    pump: PumpRunner, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream_client_sink, "_STABLE_SECONDS", 0.0)
+    port = free_port()
+    pipeline = CountedSending(pump.app, port)
+    sink = pipeline.sink
+
+    async def scenario() -> None:
+        await until(lambda: sink.attempts >= 5)
+        async with listening(port) as server:
+            await until(lambda: sink.rest_get()["Connected"] and server.writers)
+            await asyncio.sleep(0)  # the connection counts as one that holds
+        before = sink.attempts
+        await until(lambda: sink.attempts >= before + 5)
+        async with listening(port):
+            await until(lambda: sink.rest_get()["Connected"])
+            await pipeline.stop()
+
+    pump.run(scenario, pipeline)
+    connected = (asab.LOG_NOTICE, "Nis connected to 127.0.0.1 N again, after N seconds without a connection")
+    refused = "the connection was refused, since nobody listens there; it tries again"
+    assert messages_of_outages(caplog) == [
+        (logging.WARNING, f"Ncannot connect to 127.0.0.1 N: {refused}"),
+        connected,
+        (
+            logging.WARNING,
+            "Nlost its connection to 127.0.0.1 N: the other side closed it; it connects again",
+        ),
+        connected,
+    ]
+
+
+async def turn_away(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.close()
+
+
+def test_connections_that_break_at_once_are_told_less_and_less_often(
+    pump: PumpRunner, caplog: pytest.LogCaptureFixture
+) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    pipeline = CountedSending(pump.app, listener.getsockname()[1])
+
+    async def scenario() -> None:
+        async with await asyncio.start_server(turn_away, sock=listener):
+            await until(lambda: pipeline.sink.attempts > 16)
+            await pipeline.stop()
+
+    pump.run(scenario, pipeline)
+    messages = [message for _, message in messages_of_outages(caplog)]
+    lost = [message for message in messages if "lost its connection" in message]
+    assert len(lost) == 5
+    assert lost[-1].endswith("the other side closed it; it connects again (number 16 of its kind)")
+    assert len(messages) - len(lost) in (4, 5)
+
+
+def test_an_outage_that_lasts_is_told_after_many_short_ones(
+    pump: PumpRunner, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream_client_sink, "_STABLE_SECONDS", 0.3)
+    listener = socket.create_server(("127.0.0.1", 0))
+    pipeline = CountedSending(pump.app, listener.getsockname()[1])
+
+    async def scenario() -> None:
+        async with await asyncio.start_server(turn_away, sock=listener):
+            await until(lambda: pipeline.sink.attempts > 5)
+        await until(lambda: "cannot connect to 127.0.0.1" in caplog.text)
+
+    pump.run(scenario, pipeline)
 
 
 def test_a_name_that_cannot_be_resolved_is_told(pump: PumpRunner, caplog: pytest.LogCaptureFixture) -> None:

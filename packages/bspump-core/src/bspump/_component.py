@@ -141,4 +141,6 @@ def merged_defaults(component: type) -> dict[str, Any]:
     for base in component.__mro__:
         for key, value in base.__dict__.get("ConfigDefaults", {}).items():
             defaults.setdefault(key, value)
+    for key in option.replaced_keys(component):
+        del defaults[key]
     return defaults

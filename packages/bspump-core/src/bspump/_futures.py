@@ -24,7 +24,7 @@ class Futures:
 
     def __init__(self, pipeline: Pipeline, limit: int) -> None:
         self._pipeline = pipeline
-        self._high = max(1, limit)
+        self._high = limit
         self._low = self._high // 2
         self._holds = False
         self._depth_of: dict[asyncio.Future[Any], int] = {}

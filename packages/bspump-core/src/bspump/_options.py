@@ -39,9 +39,14 @@ class Options:
         self._secrets = secrets
         self.problems: list[str] = []
 
+    def raw(self, key: str) -> Any:
+        """Return the value as it is: text from a file, anything from Python."""
+        return self._config[key]
+
     def text(self, key: str) -> str:
-        """Return the value as a string."""
-        return str(self._config[key])
+        """Return the value as a string; nothing, as YAML has it for a key without a value, is an empty one."""
+        value = self._config[key]
+        return "" if value is None else str(value)
 
     def boolean(self, key: str) -> bool:
         """Return the value as a truth value: yes/no, true/false, on/off, 1/0."""

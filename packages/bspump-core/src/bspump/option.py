@@ -89,6 +89,19 @@ def _declare(
     return cast("T", Option(read, default, help, values, schema, **further))
 
 
+def custom(
+    read: Callable[[Options, str], T],
+    default: Any,
+    *,
+    values: str,
+    schema: dict[str, Any],
+    help: str,
+    **further: Unpack[Further],
+) -> T:
+    """Declare a value that `read` makes of what is configured (`Options.raw`), refusing what it cannot be made of."""
+    return _declare(read, default, values, schema, help, further)
+
+
 def text(default: str | int = "", *, help: str, **further: Unpack[Further]) -> str:
     """Declare a text. What else may be said of it, as of all the others: see `Further`."""
     schema = {"type": "string" if isinstance(default, str) else ["string", "integer"]}
@@ -101,7 +114,7 @@ def secret(*, help: str, **further: Unpack[Further]) -> str:
     return _declare(lambda options, key: options.text(key), "", "text", {"type": "string"}, help, further)
 
 
-def boolean(default: bool, *, help: str, **further: Unpack[Further]) -> bool:
+def boolean(default: bool | str, *, help: str, **further: Unpack[Further]) -> bool:
     """Declare a truth value: yes/no, true/false, on/off, 1/0."""
     return _declare(lambda options, key: options.boolean(key), default, "yes or no", {"type": "boolean"}, help, further)
 
@@ -203,11 +216,22 @@ def take_declarations(component: type) -> dict[str, Option[Any]]:
 
 
 def declared_options(component: type) -> dict[str, Option[Any]]:
-    """Return the options that a class and its bases declare, by their keys, those of the bases first."""
+    """Return the options that a class and its bases declare, by their keys, those of the bases first.
+
+    A class that declares an attribute of a base under another key has that key instead of the base's.
+    """
     found: dict[str, Option[Any]] = {}
     for base in reversed(component.__mro__):
-        found |= own_options(base)
+        own = own_options(base)
+        attributes = {one.attribute for one in own.values()}
+        found = {key: one for key, one in found.items() if key in own or one.attribute not in attributes} | own
     return found
+
+
+def replaced_keys(component: type) -> set[str]:
+    """Return the keys of the bases' options that a class has under other keys."""
+    keys = {key for base in component.__mro__ for key in own_options(base)}
+    return keys - declared_options(component).keys()
 
 
 def with_options(docstring: str | None, options: Iterable[Option[Any]]) -> str:

@@ -13,7 +13,7 @@ from typing import Any, cast
 import asab
 import asab.pubsub
 
-from . import _barrier
+from . import _barrier, option
 from ._asab import pump_service
 from ._chain import Chain, Counts, FailureHandler, Profile
 from ._component import Component
@@ -42,43 +42,47 @@ _INJECTIONS_PER_PROFILE = 64
 
 
 class Pipeline(abc.ABC, Component):
-    """Processes events: each one goes from a source through the processors into the sink.
+    """Processes events: each one goes from a source through the processors into the sink."""
 
-    Options:
-        on_error: what a hard error of an event does. ``stop`` (the default) stops the pipeline until the error is
-            cleared, and nothing behind the last good event is committed; ``skip`` drops the event; ``dead_letter``
-            hands it to another pipeline.
-        dead_letter: where to, for ``on_error = dead_letter``: the id of a pipeline or the address of its source.
-        async_concurency_limit: how many generator tasks run at once before the pipeline is throttled.
-        stop_timeout: how long a graceful stop may take, in seconds. What is not finished then is not committed and
-            comes again.
-        reset_profiler: whether the profiling counters start anew with each collection of the metrics.
-    """
-
-    ConfigDefaults: dict[str, Any] = {
-        "async_concurency_limit": 1000,
-        "reset_profiler": True,
-        "on_error": "stop",
-        "dead_letter": "",
-        "stop_timeout": 30.0,
-    }
+    AsyncConcurencyLimit = option.integer(
+        1000,
+        minimum=1,
+        key="async_concurency_limit",
+        help="How many generator tasks run at once before the pipeline is throttled.",
+    )
+    ResetProfiler = option.boolean(
+        True,
+        key="reset_profiler",
+        help="Whether the profiling counters start anew with each collection of the metrics.",
+    )
+    # Many a pipeline has a method of that name, as a subscriber of errors.
+    on_error_ = option.choice(
+        "stop",
+        ("stop", "skip", "dead_letter"),
+        key="on_error",
+        help="What a hard error of an event does. ``stop`` stops the pipeline until the error is cleared, and nothing "
+        "behind the last good event is committed; ``skip`` drops the event; ``dead_letter`` hands it to another "
+        "pipeline.",
+    )
+    dead_letter = option.text(
+        help="Where to, for ``on_error = dead_letter``: the id of a pipeline or the address of its source."
+    )
+    stop_timeout = option.seconds(
+        30.0, help="How long a graceful stop may take. What is not finished then is not committed and comes again."
+    )
 
     def __init__(self, app: asab.Application, id: str | None = None, config: Mapping[str, Any] | None = None) -> None:
         identifier = id if id is not None else self.__class__.__name__
         super().__init__(app, f"pipeline:{identifier}", identifier, config)
         with self.options() as options:
-            limit = options.integer("async_concurency_limit", minimum=1)
-            self._reset_profiler = options.boolean("reset_profiler")
-            on_error = options.choice("on_error", ("stop", "skip", "dead_letter"))
-            self._stop_timeout = options.seconds("stop_timeout")
-            if on_error == "dead_letter" and not options.text("dead_letter"):
+            if self.on_error_ == "dead_letter" and not self.dead_letter:
                 options.refuse("dead_letter", "is not set, but on_error = dead_letter needs a destination")
         self._thread = threading.current_thread()
         self._counts = Counts()
         self._profile = Profile()
         self.L = PipelineLogger(identifier, self._counts)
         self.PubSub = asab.pubsub.PubSub(app)
-        self._metrics = PipelineMetrics(self, self._counts, self._profile, reset_profiler=self._reset_profiler)
+        self._metrics = PipelineMetrics(self, self._counts, self._profile, reset_profiler=self.ResetProfiler)
         self._structure = Structure(self)
         self._chains: list[Chain] = []
         self._injection_chain: Chain | None = None
@@ -95,12 +99,12 @@ class Pipeline(abc.ABC, Component):
         self._intake_event.set()
         self._injections = 0
         self._since_profile = _INJECTIONS_PER_PROFILE - 1
-        self._futures = Futures(self, limit)
+        self._futures = Futures(self, self.AsyncConcurencyLimit)
         self._feeder = Feeder(self)
-        self._dead_letters = DeadLetters(self, str(self.Config["dead_letter"]))
-        self._errors = ErrorState(self, on_error)
+        self._dead_letters = DeadLetters(self, self.dead_letter)
+        self._errors = ErrorState(self, self.on_error_)
         self._stopping_failures: list[tuple[Context, Exception]] = self._errors.stopping_failures
-        self._life_cycle = LifeCycle(self, self._stop_timeout)
+        self._life_cycle = LifeCycle(self, self.stop_timeout)
 
     # Attributes that the manual names
 
@@ -148,16 +152,6 @@ class Pipeline(abc.ABC, Component):
     def AsyncFutures(self) -> list[asyncio.Future[Any]]:
         """The tasks that have not ended."""
         return self._futures.tasks()
-
-    @property
-    def AsyncConcurencyLimit(self) -> int:
-        """The number of tasks at which the pipeline is throttled."""
-        return self._futures.high_water_mark
-
-    @property
-    def ResetProfiler(self) -> bool:
-        """Whether the profiling counters start anew with each collection."""
-        return self._reset_profiler
 
     # Construction
 

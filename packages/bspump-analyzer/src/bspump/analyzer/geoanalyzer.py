@@ -29,8 +29,8 @@ class GeoAnalyzer(Analyzer):
         app: the application.
         pipeline: the pipeline.
         matrix_id: a `GeoMatrix` that is registered already, or its id. If None, one is made and registered as
-            ``<id of the analyzer>Matrix``, with the arguments `dtype`, `persistent`, `bbox` and `resolution`.
-        dtype, persistent, bbox, resolution: see `GeoMatrix`.
+            ``<id of the analyzer>Matrix``, with the arguments `dtype`, `bbox`, `resolution` and `persistent`.
+        dtype, bbox, resolution, persistent: see `GeoMatrix`.
         analyze_on_clock: whether `analyze` is called in regular intervals.
         id: unique within the pipeline.
         config: options.
@@ -46,16 +46,17 @@ class GeoAnalyzer(Analyzer):
         matrix_id: str | Matrix | None = None,
         dtype: npt.DTypeLike = "float_",
         analyze_on_clock: bool = False,
-        persistent: bool = False,
         bbox: Mapping[str, float] | None = None,
         resolution: float = 5,
         id: str | None = None,
         config: Mapping[str, Any] | None = None,
+        *,
+        persistent: bool = False,
     ) -> None:
         super().__init__(app, pipeline, analyze_on_clock, id=id, config=config)
 
         def make(matrix_id: str, options: Mapping[str, Any]) -> GeoMatrix:
-            return GeoMatrix(app, dtype, bbox, resolution, persistent, id=matrix_id, config=options)
+            return GeoMatrix(app, dtype, bbox, resolution, id=matrix_id, config=options, persistent=persistent)
 
         self.GeoMatrix = matrix_of(self, matrix_id, GeoMatrix, make, config)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import asab
 import mongoquery  # type: ignore[import-untyped]
 
-from bspump import Analyzer, Context, Event
+from bspump import Analyzer, Context, Event, option
 from bspump.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -25,16 +25,13 @@ class InvalidQueryError(ConfigurationError, mongoquery.QueryError):  # type: ign
 class LatchAnalyzer(Analyzer):
     """Keeps the latest events that match a query.
 
-    Options:
-        latch_max_size: how many events are kept; 0: all of them, which needs memory for all of them.
-
     Args:
         app: the application.
         pipeline: the pipeline.
         query: True for all events, False for none, or a query in the syntax of MongoDB, such as
             ``{"level": {"$gte": 3}}``.
-        inclusive: whether those events are kept that do *not* match.
         analyze_on_clock: whether `analyze` is called in regular intervals.
+        inclusive: whether those events are kept that do *not* match.
         id: unique within the pipeline.
         config: options.
 
@@ -46,24 +43,22 @@ class LatchAnalyzer(Analyzer):
         InvalidQueryError: the query cannot be asked. It is a ``mongoquery.QueryError`` too.
     """
 
-    ConfigDefaults: dict[str, Any] = {
-        "latch_max_size": 50,
-    }
+    latch_max_size = option.integer(
+        50, minimum=0, help="How many events are kept; 0: all of them, which needs memory for all of them."
+    )
 
     def __init__(
         self,
         app: asab.Application,
         pipeline: Pipeline,
         query: bool | Mapping[str, Any] = True,
-        inclusive: bool = False,
         analyze_on_clock: bool = False,
+        inclusive: bool = False,
         id: str | None = None,
         config: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(app, pipeline, analyze_on_clock, id=id, config=config)
-        with self.options() as options:
-            size = options.integer("latch_max_size", minimum=0)
-        self.Latch: collections.deque[Event] = collections.deque(maxlen=size or None)
+        self.Latch: collections.deque[Event] = collections.deque(maxlen=self.latch_max_size or None)
         self.Query = query
         self.Inclusive = inclusive
         self._query: mongoquery.Query | None = None

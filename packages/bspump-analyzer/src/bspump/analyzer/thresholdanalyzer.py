@@ -12,7 +12,7 @@ import asab
 import numpy as np
 import numpy.typing as npt
 
-from bspump import Context, Event
+from bspump import Context, Event, option
 from bspump.common._expect import wrong_type
 from bspump.errors import ProcessingError
 from bspump.matrix.matrix import Matrix
@@ -34,26 +34,32 @@ class ThresholdAnalyzer(TimeWindowAnalyzer):
     complete. The times of the events move the window on, but never beyond the clock; an event from the future is
     counted as early. Without a lower bound, the rows of names that no longer occur are closed.
 
-    Options:
-        event_attribute: the key of an event that has the name of its row.
-        timestamp_attr: the key of an event that has its time, in seconds since the epoch. Events without it happen now.
-        value_attribute: the key of an event that has the value to be added; each event counts 1 if empty.
-        lower_bound, upper_bound: the bounds; both are allowed values.
-        anomaly_occurrence: in how many intervals of the window the value is out of bounds before that is an alarm.
-        analyze_period: how many seconds pass between two analyses, with ``analyze_on_clock``.
-
-    Arguments and attributes are those of `TimeWindowAnalyzer`.
+    Arguments and attributes are those of `TimeWindowAnalyzer`; ``analyze_period`` is 300 seconds unless it is set.
     """
 
-    ConfigDefaults: dict[str, Any] = {
-        "event_attribute": "",
-        "timestamp_attr": "@timestamp",
-        "value_attribute": "",
-        "lower_bound": "-inf",
-        "upper_bound": "inf",
-        "anomaly_occurrence": 1,
-        "analyze_period": 300,
-    }
+    # The bounds as text: there is no infinity in JSON.
+    ConfigDefaults: dict[str, Any] = {"analyze_period": 300, "lower_bound": "-inf", "upper_bound": "inf"}
+
+    EventAttribute = option.text(key="event_attribute", help="The key of an event that has the name of its row.")
+    TimestampAttr = option.text(
+        "@timestamp",
+        key="timestamp_attr",
+        help="The key of an event that has its time, in seconds since the epoch. Events without it happen now.",
+    )
+    ValueAttribute = option.text(
+        key="value_attribute",
+        help="The key of an event that has the value to be added; each event counts 1 if empty.",
+    )
+    Lower = option.number(-math.inf, key="lower_bound", help="The lowest value that is allowed.")
+    Upper = option.number(math.inf, key="upper_bound", help="The highest value that is allowed.")
+    # The alias is what used to be read, though the key was documented.
+    AnomalyOccurrence = option.integer(
+        1,
+        minimum=1,
+        key="anomaly_occurrence",
+        aliases=("symptom_occurrence",),
+        help="In how many intervals of the window the value is out of bounds before that is an alarm.",
+    )
 
     def __init__(
         self,
@@ -85,14 +91,6 @@ class ThresholdAnalyzer(TimeWindowAnalyzer):
             config=config,
         )
         with self.options() as options:
-            self.EventAttribute = options.text("event_attribute")
-            self.TimestampAttr = options.text("timestamp_attr")
-            self.ValueAttribute = options.text("value_attribute")
-            self.Lower = options.number("lower_bound")
-            self.Upper = options.number("upper_bound")
-            # The second name is the one that used to be read, though the first was documented.
-            key = "symptom_occurrence" if "symptom_occurrence" in self.Config else "anomaly_occurrence"
-            self.AnomalyOccurrence = options.integer(key, minimum=1)
             if not self.EventAttribute:
                 options.refuse("event_attribute", "names no key of an event, but rows need names")
             if self.Lower > self.Upper:

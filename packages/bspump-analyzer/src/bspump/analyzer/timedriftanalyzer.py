@@ -11,7 +11,7 @@ import asab
 import asab.metrics
 import numpy as np
 
-from bspump import Analyzer, Context, Event
+from bspump import Analyzer, Context, Event, option
 from bspump._asab import service_of_module
 from bspump.common._expect import wrong_type
 from bspump.errors import ProcessingError
@@ -27,14 +27,8 @@ class TimeDriftAnalyzer(Analyzer):
     """Measures how far the times of events are behind the clock, in milliseconds.
 
     Each analysis sets the metric ``bspump.timedrift``, which is tagged with the pipeline and the analyzer, to the
-    ``avg``, ``median``, ``stddev``, ``min`` and ``max`` of the history.
-
-    Options:
-        analyze_period: how many seconds pass between two analyses.
-        history_size: how many measurements are kept.
-        sparse_count: one event in so many is measured.
-        timestamp_attr: the key of an event that has its time: a number of milliseconds since the epoch, or a
-            ``datetime``, which is in UTC if it does not say otherwise. Events without it are not measured.
+    ``avg``, ``median``, ``stddev``, ``min`` and ``max`` of the history. ``analyze_period`` is 300 seconds unless it is
+    set.
 
     Args:
         app: the application.
@@ -47,12 +41,16 @@ class TimeDriftAnalyzer(Analyzer):
         History: the latest measurements, in milliseconds, the newest one last. Above 0: the event came late.
     """
 
-    ConfigDefaults: dict[str, Any] = {
-        "analyze_period": 300,
-        "history_size": 100,
-        "sparse_count": 1,
-        "timestamp_attr": "@timestamp",
-    }
+    ConfigDefaults: dict[str, Any] = {"analyze_period": 300}
+
+    HistorySize = option.integer(100, minimum=1, key="history_size", help="How many measurements are kept.")
+    SparseCount = option.integer(1, minimum=1, key="sparse_count", help="One event in so many is measured.")
+    TimestampAttr = option.text(
+        "@timestamp",
+        key="timestamp_attr",
+        help="The key of an event that has its time: a number of milliseconds since the epoch, or a ``datetime``, "
+        "which is in UTC if it does not say otherwise. Events without it are not measured.",
+    )
 
     def __init__(
         self,
@@ -63,10 +61,6 @@ class TimeDriftAnalyzer(Analyzer):
         config: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(app, pipeline, analyze_on_clock, id=id, config=config)
-        with self.options() as options:
-            self.HistorySize = options.integer("history_size", minimum=1)
-            self.SparseCount = options.integer("sparse_count", minimum=1)
-            self.TimestampAttr = options.text("timestamp_attr")
         self.History: list[float] = []
         self._since_measured = self.SparseCount - 1
         self.Gauge = service_of_module(app, asab.metrics.Module, "asab.MetricsService").create_gauge(

@@ -6,12 +6,15 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from bspump import Anomaly as Anomaly
+
     from .anomaly import AnomalyAnalyzer as AnomalyAnalyzer
     from .anomaly import AnomalyManager as AnomalyManager
     from .anomaly import AnomalyStorage as AnomalyStorage
     from .anomaly import GeneralAnomaly as GeneralAnomaly
 
 _MODULES = {
+    "Anomaly": "bspump",
     "AnomalyAnalyzer": ".anomaly",
     "AnomalyManager": ".anomaly",
     "AnomalyStorage": ".anomaly",

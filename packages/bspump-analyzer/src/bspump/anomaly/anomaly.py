@@ -49,9 +49,9 @@ class GeneralAnomaly(Anomaly):
         self["ts_last"] = max(self["ts_last"], current_time)
         self["count"] += 1
 
-    async def on_tick(self, current_time: float) -> None:
+    async def on_tick(self, t: float) -> None:
         """End it, with the time when it was seen last, if that is long ago."""
-        if current_time - self["ts_last"] >= self._idle:
+        if t - self["ts_last"] >= self._idle:
             self.close(self["ts_last"])
 
 

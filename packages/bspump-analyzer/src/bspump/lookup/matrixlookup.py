@@ -9,7 +9,7 @@ from typing import Any
 import asab
 import numpy as np
 
-from bspump import MappingLookup
+from bspump import MappingLookup, option
 from bspump.errors import ConfigurationError
 from bspump.matrix.matrix import Matrix, locate_matrix, plain_values
 from bspump.matrix.namedmatrix import NamedMatrix
@@ -21,9 +21,6 @@ class MatrixLookup(MappingLookup):
     """Looks up the rows of a `NamedMatrix` by their names, and, with indexes, by what is in them.
 
     ``lookup[name]`` is the row as a dictionary of plain values, as it is at this moment.
-
-    Options:
-        update_period: how many seconds pass between two updates of the indexes, with ``on_clock_update``.
 
     Args:
         app: the application.
@@ -41,9 +38,9 @@ class MatrixLookup(MappingLookup):
         ConfigurationError: there is no such matrix, or its rows have no names.
     """
 
-    ConfigDefaults: dict[str, Any] = {
-        "update_period": 5,
-    }
+    update_period = option.seconds(
+        5, help="How much time passes between two updates of the indexes, with ``on_clock_update``."
+    )
 
     def __init__(
         self,
@@ -63,11 +60,10 @@ class MatrixLookup(MappingLookup):
         self.Matrix: NamedMatrix = matrix
         self.Indexes: dict[str, Index] = {}
         with self.options() as options:
-            self._update_period = options.seconds("update_period")
-            if on_clock_update and not self._update_period:
+            if on_clock_update and not self.update_period:
                 options.refuse("update_period", "is no time that can pass between two updates")
         self._timer: asyncio.TimerHandle | None = None
-        if on_clock_update and self._update_period:
+        if on_clock_update and self.update_period:
             app.PubSub.subscribe("Application.exit!", self._on_exit)
             self._wait()
 
@@ -119,7 +115,7 @@ class MatrixLookup(MappingLookup):
             index.update()
 
     def _wait(self) -> None:
-        self._timer = self.Loop.call_later(self._update_period, self._on_clock_tick)
+        self._timer = self.Loop.call_later(self.update_period, self._on_clock_tick)
 
     def _on_clock_tick(self) -> None:
         self._wait()

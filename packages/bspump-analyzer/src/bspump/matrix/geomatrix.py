@@ -10,29 +10,27 @@ import asab
 import numpy as np
 import numpy.typing as npt
 
+from bspump import option
+
 from ._types import ACTIVE
 from .matrix import ClosedRows, Matrix, plain_values
 
 _EARTH_RADIUS = 6371.0
-_SIDES = ("max_lat", "min_lat", "min_lon", "max_lon")
 
 
 class GeoMatrix(Matrix):
     """A map in the equirectangular projection: row 0 is in the north, column 0 in the west.
 
-    All rows are open for good; `add_row` and `close_row` are refused.
-
-    Options:
-        max_lat, min_lat, min_lon, max_lon: the sides of the map, in degrees; most of Europe unless set.
+    All rows are open for good; `add_row` and `close_row` are refused. Unless set otherwise, it shows most of Europe.
 
     Args:
         app: the application.
         dtype: the type of a cell.
         bbox: the sides of the map, overriding the options; a dictionary with their names.
         resolution: the size of a cell, in kilometres.
-        persistent: whether the matrix is kept in files.
         id: the name of the matrix.
         config: options.
+        persistent: whether the matrix is kept in files.
 
     Attributes:
         Bbox: the sides of the map.
@@ -41,12 +39,11 @@ class GeoMatrix(Matrix):
         SizeHeight, SizeWidth: the size of the map, in kilometres.
     """
 
-    ConfigDefaults: dict[str, Any] = {
-        "max_lat": 71.26,
-        "min_lat": 23.33,
-        "min_lon": -10.10,
-        "max_lon": 40.6,
-    }
+    max_lat = option.number(71.26, minimum=-90, maximum=90, help="The northern side of the map, in degrees.")
+    min_lat = option.number(23.33, minimum=-90, maximum=90, help="The southern side of the map, in degrees.")
+    min_lon = option.number(-10.1, minimum=-180, maximum=180, help="The western side of the map, in degrees.")
+    max_lon = option.number(40.6, minimum=-180, maximum=180, help="The eastern side of the map, in degrees.")
+
     _kind = "GeoMatrix"
 
     def __init__(
@@ -55,28 +52,32 @@ class GeoMatrix(Matrix):
         dtype: npt.DTypeLike = "float_",
         bbox: Mapping[str, float] | None = None,
         resolution: float = 5,
-        persistent: bool = False,
         id: str | None = None,
         config: Mapping[str, Any] | None = None,
+        *,
+        persistent: bool = False,
     ) -> None:
         if not (math.isfinite(resolution) and resolution > 0):
             raise ValueError(f"A map needs a resolution above 0 kilometres, not {resolution!r}")
         self.Resolution = resolution
-        self.Bbox = dict.fromkeys(_SIDES, 0.0)
+        self.Bbox: dict[str, float] = {}
         self.MapHeight = self.MapWidth = 0
         super().__init__(app, dtype, persistent, id=id, config={**(config or {}), **(bbox or {})})
 
     def _measure(self) -> None:
         if self.MapHeight:
             return
+        self.Bbox = {
+            "max_lat": self.max_lat,
+            "min_lat": self.min_lat,
+            "min_lon": self.min_lon,
+            "max_lon": self.max_lon,
+        }
         with self.options() as options:
-            for side in _SIDES:
-                limit = 90.0 if side.endswith("lat") else 180.0
-                self.Bbox[side] = options.number(side, minimum=-limit, maximum=limit)
             for low, high in (("min_lat", "max_lat"), ("min_lon", "max_lon")):
                 if self.Bbox[low] >= self.Bbox[high]:
                     options.refuse(high, f"is not above {low}, which is {self.Bbox[low]:g}")
-                    self.Bbox.update({side: float(self.ConfigDefaults[side]) for side in _SIDES})
+                    self.Bbox.update({side: float(GeoMatrix.ConfigDefaults[side]) for side in self.Bbox})
         height = math.radians(self.Bbox["max_lat"] - self.Bbox["min_lat"]) * _EARTH_RADIUS
         middle = math.radians((self.Bbox["max_lat"] + self.Bbox["min_lat"]) / 2)
         width = math.radians(self.Bbox["max_lon"] - self.Bbox["min_lon"]) * _EARTH_RADIUS * math.cos(middle)
@@ -105,7 +106,7 @@ class GeoMatrix(Matrix):
         """Refuse: a map has the rows that it has."""
         raise TypeError(f"Matrix '{self.Id}' is a map; its rows cannot be added or closed")
 
-    def close_row(self, row: int, clear: bool = True) -> NoReturn:
+    def close_row(self, row_index: int, clear: bool = True) -> NoReturn:
         """Refuse: a map has the rows that it has."""
         self.add_row()
 

@@ -13,7 +13,7 @@ import asab.pubsub
 import numpy as np
 import numpy.typing as npt
 
-from bspump import ConfigurationError
+from bspump import ConfigurationError, option
 from bspump._asab import service_of_module
 from bspump._component import Component
 
@@ -48,10 +48,6 @@ class Matrix(Component):
 
     Publishes ``Matrix changed!`` on its `PubSub` when a row was opened or closed, or rows have moved.
 
-    Options:
-        max_closed_rows_capacity: which share of the rows may be closed, 0.2 is a fifth.
-        path: the folder of a persistent matrix; ``matrix/<id>`` in ``[general] var_dir`` if empty.
-
     Args:
         app: the application.
         dtype: the type of a cell, as numpy has it, or a list of fields such as ``[("count", "i8"), ("user", "U20")]``.
@@ -63,13 +59,18 @@ class Matrix(Component):
         Array: the cells, the first index being the row.
         ClosedRows: the numbers of the closed rows.
         DType: the type of the cells.
+        MaxClosedRowsCapacity: the option ``max_closed_rows_capacity``.
         Gauge: the metric ``RowCounter`` with the values ``rows.active`` and ``rows.closed``.
     """
 
-    ConfigDefaults: dict[str, Any] = {
-        "max_closed_rows_capacity": 0.2,
-        "path": "",
-    }
+    MaxClosedRowsCapacity = option.number(
+        0.2,
+        minimum=0.0,
+        maximum=1.0,
+        key="max_closed_rows_capacity",
+        help="Which share of the rows may be closed; 0.2 is a fifth.",
+    )
+    path = option.text(help="The folder of a persistent matrix; ``matrix/<id>`` in ``[general] var_dir`` if empty.")
 
     Array: Cells
     _kind = "Matrix"
@@ -86,10 +87,8 @@ class Matrix(Component):
         super().__init__(app, f"matrix:{identifier}", identifier, config)
         self.PubSub = asab.pubsub.PubSub(app)
         self.Persistent = persistent
-        self.MaxClosedRowsCapacity = 0.0
         self.DType: np.dtype[Any] = np.dtype(np.float64)
         with self.options() as options:
-            self.MaxClosedRowsCapacity = options.number("max_closed_rows_capacity", minimum=0.0, maximum=1.0)
             try:
                 self.DType = resolve_dtype(dtype)
             except (TypeError, ValueError) as error:
@@ -132,8 +131,7 @@ class Matrix(Component):
         if self.Persistent:
             from ._files import FileRows  # the lock, the maps: only where they are used
 
-            text = str(self.Config["path"])
-            folder = Path(text) if text else Path(asab.Config["general"]["var_dir"]) / "matrix" / self.Id
+            folder = Path(self.path) if self.path else Path(asab.Config["general"]["var_dir"]) / "matrix" / self.Id
             with self.options() as options:
                 try:
                     return FileRows(folder, self._layout(), self._fields(), self._header())
@@ -228,11 +226,11 @@ class Matrix(Component):
             self._refresh()
         self._changed()
 
-    def close_row(self, row: int, clear: bool = True) -> bool:
+    def close_row(self, row_index: int, clear: bool = True) -> bool:
         """Close a row, so that it may be used again.
 
         Args:
-            row: the number of the row.
+            row_index: the number of the row.
             clear: whether it becomes zero at once, and not only when it is used again.
 
         Returns:
@@ -241,14 +239,14 @@ class Matrix(Component):
         Raises:
             IndexError: there is no such row.
         """
-        if not 0 <= row < self._row_count:
-            raise IndexError(f"Matrix '{self.Id}' has no row {row}, only 0 to {self._row_count - 1}")
-        if row in self.ClosedRows:
+        if not 0 <= row_index < self._row_count:
+            raise IndexError(f"Matrix '{self.Id}' has no row {row_index}, only 0 to {self._row_count - 1}")
+        if row_index in self.ClosedRows:
             return False
-        self._rows.arrays["closed_rows"][row] = CLOSED
-        self.ClosedRows.add(int(row))
+        self._rows.arrays["closed_rows"][row_index] = CLOSED
+        self.ClosedRows.add(int(row_index))
         if clear:
-            self._rows.arrays["array"][row] = self._zero()
+            self._rows.arrays["array"][row_index] = self._zero()
         self._changed()
         if self._has_too_many_closed() and not self._is_flush_due:
             self._is_flush_due = True

@@ -94,35 +94,35 @@ class NamedMatrix(Matrix):
         self._open_row(row)
         return row
 
-    def close_row(self, name: Name, clear: bool = True) -> bool:
+    def close_row(self, row_name: Name, clear: bool = True) -> bool:
         """Close the row of that name, so that it may be used again.
 
         Args:
-            name: the name of the row.
+            row_name: the name of the row.
             clear: whether it becomes zero at once, and not only when it is used again.
 
         Returns:
             False if no row has that name.
         """
-        row = self.Index.N2IMap.get(name)
+        row = self.Index.N2IMap.get(row_name)
         if row is None:
             return False
         self._rows.drop_name(row)
         self.Index.drop(row)
         return super().close_row(row, clear)
 
-    def close_rows(self, names: Iterable[Name], clear: bool = True) -> None:
+    def close_rows(self, row_names: Iterable[Name], clear: bool = True) -> None:
         """Close the rows of several names."""
-        for name in list(names):
+        for name in list(row_names):
             self.close_row(name, clear)
 
-    def get_row_index(self, name: Name) -> int | None:
+    def get_row_index(self, row_name: Name) -> int | None:
         """Return the number of the row of that name, or None."""
-        return self.Index.N2IMap.get(name)
+        return self.Index.N2IMap.get(row_name)
 
-    def get_row_name(self, row: int) -> Name:
+    def get_row_name(self, row_index: int) -> Name:
         """Return the name of a row, or None."""
-        return self.Index.I2NMap.get(row)
+        return self.Index.I2NMap.get(row_index)
 
     def _moved_names(self, rows: npt.NDArray[np.intp]) -> dict[int, Name]:
         names = self.Index.I2NMap

@@ -9,6 +9,7 @@ import asab
 import numpy as np
 import numpy.typing as npt
 
+from bspump import option
 from bspump.errors import ProcessingError
 
 from ._types import Name
@@ -21,37 +22,35 @@ class SessionMatrix(NamedMatrix):
 
     Text that is longer than its field is cut off, as numpy does it.
 
-    Options:
-        primary_name: the key of an event that has the name of the session.
-
     Args:
         app: the application.
         dtype: the fields.
-        primary_name: overrides the option.
         persistent: whether the matrix is kept in files.
         id: the name of the matrix.
         config: options.
+        primary_name: overrides the option.
 
     Attributes:
         PrimaryName: the option ``primary_name``.
     """
 
-    ConfigDefaults: dict[str, Any] = {
-        "primary_name": "id",
-    }
+    PrimaryName = option.text("id", key="primary_name", help="The key of an event that has the name of the session.")
+
     _kind = "SessionMatrix"
 
     def __init__(
         self,
         app: asab.Application,
         dtype: npt.DTypeLike = "float_",
-        primary_name: str | None = None,
         persistent: bool = False,
         id: str | None = None,
         config: Mapping[str, Any] | None = None,
+        *,
+        primary_name: str | None = None,
     ) -> None:
         super().__init__(app, dtype, persistent, id=id, config=config)
-        self.PrimaryName = primary_name if primary_name is not None else str(self.Config["primary_name"])
+        if primary_name is not None:
+            self.PrimaryName = primary_name
 
     def store(self, row_name: Name, event: Any) -> int:
         """Put a whole row in the place of the one with that name, which is opened if it is not there.
@@ -126,8 +125,9 @@ class PersistentSessionMatrix(SessionMatrix):
         self,
         app: asab.Application,
         dtype: npt.DTypeLike = "float_",
-        primary_name: str | None = None,
         id: str | None = None,
         config: Mapping[str, Any] | None = None,
+        *,
+        primary_name: str | None = None,
     ) -> None:
-        super().__init__(app, dtype, primary_name, persistent=True, id=id, config=config)
+        super().__init__(app, dtype, persistent=True, id=id, config=config, primary_name=primary_name)

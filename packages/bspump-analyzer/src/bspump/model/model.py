@@ -13,6 +13,7 @@ from typing import Any
 import asab
 import numpy as np
 
+from bspump import option
 from bspump._component import Component
 from bspump.errors import ConfigurationError
 
@@ -23,10 +24,6 @@ class Model(Component, abc.ABC):
     The arrays of the model are read from an ``.npz`` or ``.npy`` file of numpy, its parameters from a JSON file.
     Nothing is unpickled, since that would run whatever the file says. For another format override
     `load_model_from_file`, with the reader of that format.
-
-    Options:
-        path_model: the file with the arrays; none if empty.
-        path_parameters: the file with the parameters; none if empty.
 
     Args:
         app: the application.
@@ -39,16 +36,12 @@ class Model(Component, abc.ABC):
         PathModel, PathParameters: the options.
     """
 
-    ConfigDefaults: dict[str, Any] = {
-        "path_model": "",
-        "path_parameters": "",
-    }
+    PathModel = option.text(key="path_model", help="The file with the arrays; none if empty.")
+    PathParameters = option.text(key="path_parameters", help="The file with the parameters; none if empty.")
 
     def __init__(self, app: asab.Application, id: str | None = None, config: Mapping[str, Any] | None = None) -> None:
         identifier = id if id is not None else self.__class__.__name__
         super().__init__(app, f"model:{identifier}", identifier, config)
-        self.PathModel = str(self.Config["path_model"])
-        self.PathParameters = str(self.Config["path_parameters"])
         self.Model: Any = {}
         self.Parameters: dict[str, Any] = {}
         with self.options() as options:

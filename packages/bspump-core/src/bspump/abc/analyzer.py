@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import asab
 
+from .. import option
 from .._asab import find_pump_service
 from .._types import Context, Event
 from ..errors import ConfigurationError
@@ -26,9 +27,6 @@ class Analyzer(Processor):
     What is recorded, in a matrix for example, is evaluated by `analyze`: with ``analyze_on_clock`` in regular
     intervals for as long as the pipeline runs, and otherwise whenever somebody calls it.
 
-    Options:
-        analyze_period: how many seconds pass between two analyses, with ``analyze_on_clock``.
-
     Args:
         app: the application.
         pipeline: the pipeline.
@@ -37,14 +35,13 @@ class Analyzer(Processor):
         config: options.
 
     Attributes:
-        AnalyzePeriod: the option ``analyze_period``.
         AnalyzeOnClock: the argument.
         Timer: what calls `on_clock_tick`; None without ``analyze_on_clock``.
     """
 
-    ConfigDefaults: dict[str, Any] = {
-        "analyze_period": 60,
-    }
+    AnalyzePeriod = option.seconds(
+        60, key="analyze_period", help="How much time passes between two analyses, with ``analyze_on_clock``."
+    )
 
     def __init__(
         self,
@@ -56,7 +53,6 @@ class Analyzer(Processor):
     ) -> None:
         super().__init__(app, pipeline, id=id, config=config)
         with self.options() as options:
-            self.AnalyzePeriod = options.seconds("analyze_period")
             if analyze_on_clock and not self.AnalyzePeriod:
                 options.refuse("analyze_period", "is no time that can pass between two analyses")
         self.AnalyzeOnClock = analyze_on_clock

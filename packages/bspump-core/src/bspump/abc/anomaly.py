@@ -23,19 +23,27 @@ class Anomaly(dict[str, Any]):
         """Tell whether it has ended."""
         return self.get("status") == "closed"
 
-    def close(self, current_time: float) -> None:
+    def close(self, t: float | None = None, *, current_time: float | None = None) -> None:
         """End it. Once closed it stays as it is.
 
         Args:
-            current_time: the time of the end, in seconds since the epoch.
+            t: the time of the end, in seconds since the epoch.
+            current_time: the same by its other name.
         """
+        end = t if t is not None else current_time
+        if end is None:
+            raise TypeError(f"{type(self).__name__}.close() needs the time of the end")
         if self.is_closed():
             return
-        self["ts_end"] = current_time
+        self["ts_end"] = end
         if "ts_start" in self:
-            self["D"] = current_time - self["ts_start"]
+            self["D"] = end - self["ts_start"]
         self["status"] = "closed"
 
-    async def on_tick(self, current_time: float) -> None:
-        """Look whether it goes on, or call `close`. Called regularly while it is open."""
+    async def on_tick(self, t: float) -> None:
+        """Look whether it goes on, or call `close`. Called regularly while it is open.
+
+        Args:
+            t: the present time, in seconds since the epoch.
+        """
         raise NotImplementedError(f"{type(self).__name__} does not override on_tick()")

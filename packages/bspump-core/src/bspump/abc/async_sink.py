@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import asab
 
+from .. import option
 from .._types import Context, Event
 from .buffered_sink import Batch, BufferedSink
 
@@ -25,23 +26,15 @@ class AsyncSink(BufferedSink):
     the pipeline says; with ``on_error = stop`` the event stays in the sink and is tried again once the error is
     cleared.
 
-    For a destination that takes many events at once, derive from `BufferedSink`.
-
-    Options:
-        concurrency: how many events are delivered at the same time.
-        ordered: whether an event is delivered only after the one before it. Then there is one at a time.
-        buffer_size: the number of events in the sink at which the pipeline is throttled, until half of them are
-            delivered.
-        retry_backoff: the pause before the first repetition, in seconds; it doubles with each further one.
-        retry_backoff_max: the longest pause.
+    For a destination that takes many events at once, derive from `BufferedSink`. Of its options, ``concurrency``,
+    ``buffer_size``, ``retry_backoff`` and ``retry_backoff_max`` are those that matter here.
     """
 
-    ConfigDefaults: dict[str, Any] = {
-        "batch_size": 1,
-        "concurrency": 10,
-        "ordered": False,
-        "buffer_size": 1000,
-    }
+    ConfigDefaults: dict[str, Any] = {"batch_size": 1, "concurrency": 10, "buffer_size": 1000}
+
+    ordered = option.boolean(
+        False, help="Whether an event is delivered only after the one before it. Then there is one at a time."
+    )
 
     def __init__(
         self,
@@ -54,11 +47,11 @@ class AsyncSink(BufferedSink):
         if not inspect.iscoroutinefunction(self.deliver):
             raise TypeError(f"{self!r}: deliver() has to be a coroutine function (async def)")
         with self.options() as options:
-            if options.integer("batch_size") != 1:
+            if self.batch_size != 1:
                 options.refuse("batch_size", "cannot be set for a sink that delivers events one by one")
-            if options.boolean("ordered"):
-                self._concurrency = 1
-        self._batch_size = 1
+        self.batch_size = 1
+        if self.ordered:
+            self.concurrency = 1
         self._failures_in_a_row = 0
 
     @abc.abstractmethod

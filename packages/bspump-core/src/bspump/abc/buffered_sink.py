@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import asab
 
+from .. import option
 from .._cancellation import is_being_cancelled
 from .._types import Context, Event
 from ..errors import ConnectionLostError, PipelineError, RejectedError
@@ -87,26 +88,19 @@ class BufferedSink(Sink):
 
     The order of events is kept as long as `concurrency` is 1. The pipeline is throttled from the moment when
     ``buffer_size`` events are in the buffer until half of them are written.
-
-    Options:
-        batch_size: the most events in one batch.
-        batch_bytes: the most bytes in one batch, as `size_of` counts them.
-        linger: how long an event waits for others to come into its batch, in seconds.
-        buffer_size: the number of buffered events at which the pipeline is throttled.
-        concurrency: how many batches are written at once.
-        retry_backoff: the pause before the first repetition, in seconds; it doubles with each further one.
-        retry_backoff_max: the longest pause.
     """
 
-    ConfigDefaults: dict[str, Any] = {
-        "batch_size": 1000,
-        "batch_bytes": "8MB",
-        "linger": 0.2,
-        "buffer_size": 10000,
-        "concurrency": 1,
-        "retry_backoff": 0.1,
-        "retry_backoff_max": 30.0,
-    }
+    batch_size = option.integer(1000, minimum=1, help="The most events in one batch.")
+    batch_bytes = option.size("8MB", help="The most bytes in one batch, as `size_of` counts them.")
+    linger = option.seconds(0.2, help="How long an event waits for others to come into its batch.")
+    buffer_size = option.integer(
+        10000,
+        minimum=1,
+        help="The number of buffered events at which the pipeline is throttled, until half of them are written.",
+    )
+    concurrency = option.integer(1, minimum=1, help="How many batches are written at once.")
+    retry_backoff = option.seconds(0.1, help="The pause before the first repetition; it doubles with each further one.")
+    retry_backoff_max = option.seconds(30.0, help="The longest pause between two repetitions.")
 
     transient_errors: tuple[type[Exception], ...] = (OSError, asyncio.TimeoutError)
     """What `write` raises when the same may work a little later. `ConnectionLostError` is an OSError."""
@@ -119,15 +113,6 @@ class BufferedSink(Sink):
         config: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(app, pipeline, id=id, config=config)
-        with self.options() as options:
-            self._batch_size = options.integer("batch_size", minimum=1)
-            self._batch_bytes = options.size("batch_bytes")
-            self._linger = options.seconds("linger")
-            self._high = options.integer("buffer_size", minimum=1)
-            self._concurrency = options.integer("concurrency", minimum=1)
-            self._backoff = options.seconds("retry_backoff")
-            self._backoff_max = options.seconds("retry_backoff_max")
-        self._low = self._high // 2
         self._holds = False
         self._buffered = 0
         self._contexts: list[Context] = []
@@ -164,9 +149,9 @@ class BufferedSink(Sink):
         ends = list(itertools.accumulate(map(self.size_of, events), initial=0))
         start = 0
         while start < len(events):
-            room = self._batch_size - len(self._events)
+            room = self.batch_size - len(self._events)
             # The event that fills the batch is the last one of it.
-            full = bisect.bisect_left(ends, ends[start] + self._batch_bytes - self._bytes, start + 1)
+            full = bisect.bisect_left(ends, ends[start] + self.batch_bytes - self._bytes, start + 1)
             stop = min(len(events), start + room, full)
             self._put(contexts[start:stop], events[start:stop], ends[stop] - ends[start])
             start = stop
@@ -176,11 +161,11 @@ class BufferedSink(Sink):
         self._events += events
         self._bytes += size
         self._buffered += len(events)
-        if len(self._events) >= self._batch_size or self._bytes >= self._batch_bytes:
+        if len(self._events) >= self.batch_size or self._bytes >= self.batch_bytes:
             self._cut()
         elif self._linger_timer is None:
-            self._linger_timer = self.Loop.call_later(self._linger, self._cut)
-        if self._buffered >= self._high and not self._holds:
+            self._linger_timer = self.Loop.call_later(self.linger, self._cut)
+        if self._buffered >= self.buffer_size and not self._holds:
             self._holds = True
             self.Pipeline.throttle(self)
 
@@ -195,7 +180,7 @@ class BufferedSink(Sink):
         self._unsettled.add(settled)
         self._queue.append((Batch(self._contexts, self._events), settled))
         self._contexts, self._events, self._bytes = [], [], 0
-        if len(self._writers) < self._concurrency:
+        if len(self._writers) < self.concurrency:
             writer = self.Loop.create_task(self._write_queue(), name=f"bspump writer {self.locate_address()}")
             self._writers.add(writer)
             writer.add_done_callback(self._writers.discard)
@@ -283,12 +268,12 @@ class BufferedSink(Sink):
 
     def _written(self, count: int) -> None:
         self._buffered -= count
-        if self._holds and self._buffered <= self._low:
+        if self._holds and self._buffered <= self.buffer_size // 2:
             self._holds = False
             self.Pipeline.throttle(self, False)
 
     async def _pause(self, attempt: int) -> None:
-        longest = min(self._backoff_max, self._backoff * 2.0 ** min(attempt - 2, 30))
+        longest = min(self.retry_backoff_max, self.retry_backoff * 2.0 ** min(attempt - 2, 30))
         await asyncio.sleep(longest * random.uniform(0.5, 1.0))
 
     def _say_retried(self, batch: Batch, error: Exception) -> None:

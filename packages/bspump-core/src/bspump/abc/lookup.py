@@ -13,6 +13,7 @@ from typing import Any, Self
 import asab
 import asab.pubsub
 
+from .. import option
 from .._cancellation import is_being_cancelled
 from .._component import Component
 from .._providers import find_provider
@@ -29,14 +30,7 @@ class Lookup(abc.ABC, Component):
 
     Publishes ``bspump.Lookup.changed!`` on its `PubSub` each time it has new content.
 
-    Options:
-        source_url: a path or URL. The scheme decides who loads it: ``bspump-file`` a file, ``bspump-http`` http(s).
-        master_url, master_url_endpoint, master_lookup_id: the lookup of another pump to copy from, over its REST
-            interface; used if there is no `source_url`, and one of `master_url` and `master_lookup_id` is set. If the
-            latter is not, the lookup of the master has the same id. An empty `master_url` means: no master.
-        refresh_period: how often the content is loaded again, in seconds, more or less (each time differs by up to a
-            tenth); 0 for never.
-        use_cache, cache_dir: whether and where a provider keeps a copy on disk.
+    A master is used if there is no ``source_url``, and one of ``master_url`` and ``master_lookup_id`` is set.
 
     Args:
         app: the application.
@@ -50,15 +44,21 @@ class Lookup(abc.ABC, Component):
         problem: why the content could not be loaded again the last time it was tried; None if it could.
     """
 
-    ConfigDefaults: dict[str, Any] = {
-        "source_url": "",
-        "master_url": "http://localhost:8080",
-        "master_url_endpoint": "/bspump/v1/lookup/",
-        "master_lookup_id": "",
-        "refresh_period": 0.0,
-        "use_cache": "yes",
-        "cache_dir": "",
-    }
+    source_url = option.text(
+        help="A path or URL. The scheme decides who loads it: ``bspump-file`` a file, ``bspump-http`` http(s)."
+    )
+    master_url = option.text(
+        "http://localhost:8080",
+        help="The URL of the pump whose lookup is copied, over its REST interface; empty for no master.",
+    )
+    master_url_endpoint = option.text("/bspump/v1/lookup/", help="The path of the lookups in the master.")
+    master_lookup_id = option.text(help="The id of the lookup in the master; the same id if empty.")
+    refresh_period = option.seconds(
+        0.0,
+        help="How often the content is loaded again, more or less (each time differs by up to a tenth); 0 for never.",
+    )
+    use_cache = option.boolean("yes", help="Whether a provider keeps a copy on disk.")
+    cache_dir = option.text(help="The folder of that copy; that of the provider if empty.")
 
     def __init__(
         self,
@@ -78,26 +78,25 @@ class Lookup(abc.ABC, Component):
         self._failures_total = 0
         self._changes_announced = 0
         self._loading = asyncio.Lock()
-        url = str(self.Config["source_url"]).strip()
+        url = self.source_url.strip()
         if not url and self._has_master(config or {}):
             url = self.MasterURL = self._compose_master_url()
         with self.options() as options:
-            period = options.seconds("refresh_period")
-            if period > 0 and lazy:
+            if self.refresh_period > 0 and lazy:
                 options.refuse("refresh_period", "cannot be used by a lazy lookup, which nobody loads but its user")
             if url:
                 try:
                     self.Provider = self.create_provider(url)
                 except (ConfigurationError, PluginError) as error:
                     options.problems.append(f"[{self.section}] {self._option_of_url()}: {error}")
-        self._refresher = Refresher(self, period)
+        self._refresher = Refresher(self, self.refresh_period)
 
     def _has_master(self, config: Mapping[str, Any]) -> bool:
-        url = str(self.Config["master_url"]).strip()
+        url = self.master_url.strip()
         if not url:
             return False
         return (
-            bool(self.Config["master_lookup_id"])
+            bool(self.master_lookup_id)
             or url != Lookup.ConfigDefaults["master_url"]
             or "master_url" in config
             or asab.Config.has_option(self.section, "master_url")
@@ -107,11 +106,11 @@ class Lookup(abc.ABC, Component):
         return "source_url" if self.MasterURL is None else "master_url"
 
     def _compose_master_url(self) -> str:
-        url = str(self.Config["master_url"]).strip().rstrip("/")
+        url = self.master_url.strip().rstrip("/")
         if "://" not in url:
             url = f"http://{url}"
-        endpoint = str(self.Config["master_url_endpoint"]).strip().strip("/")
-        lookup_id = str(self.Config["master_lookup_id"]) or self.Id
+        endpoint = self.master_url_endpoint.strip().strip("/")
+        lookup_id = self.master_lookup_id or self.Id
         return "/".join(filter(None, [url, endpoint, urllib.parse.quote(lookup_id, safe="")]))
 
     @classmethod

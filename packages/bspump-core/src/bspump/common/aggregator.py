@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import asab
 
+from .. import option
 from .._types import Context, Event
 from ..abc.generator import Generator
 from ..errors import ConfigurationError, ProcessingError
@@ -122,11 +123,6 @@ class Aggregator(Generator):
     The aggregate goes out when `completion_size` events are in it, or with the timer. A checkpoint waits until what
     was held when it began has gone out, so nothing of it is acknowledged before; a stop sends it out at once.
 
-    Options:
-        completion_size: how many events make one aggregate; 0: no limit.
-        completion_timeout: send out what is there when no event has come for so many seconds; 0: never.
-        completion_interval: send out what is there every so many seconds; 0: never. Not together with the timeout.
-
     Args:
         app: the application.
         pipeline: the pipeline.
@@ -135,11 +131,19 @@ class Aggregator(Generator):
         config: options.
     """
 
-    ConfigDefaults: dict[str, Any] = {
-        "completion_size": 10,
-        "completion_timeout": 0,
-        "completion_interval": 0,
-    }
+    CompletionSize = option.integer(
+        10, minimum=0, key="completion_size", help="How many events make one aggregate; 0 for no limit."
+    )
+    CompletionTimeout = option.seconds(
+        0,
+        key="completion_timeout",
+        help="What is there is sent out when no event has come for so long; 0 for never.",
+    )
+    CompletionInterval = option.seconds(
+        0,
+        key="completion_interval",
+        help="What is there is sent out each time so long has passed; 0 for never. Not together with the timeout.",
+    )
 
     def __init__(
         self,
@@ -151,9 +155,6 @@ class Aggregator(Generator):
     ) -> None:
         super().__init__(app, pipeline, id=id, config=config)
         with self.options() as options:
-            self.CompletionSize = options.integer("completion_size", minimum=0)
-            self.CompletionTimeout = options.seconds("completion_timeout")
-            self.CompletionInterval = options.seconds("completion_interval")
             if self.CompletionTimeout and self.CompletionInterval:
                 options.refuse("completion_interval", "cannot be set together with completion_timeout")
         strategy = aggregation_strategy if aggregation_strategy is not None else ListAggregationStrategy()

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
-
-import asab
-
+from .. import option
 from .._types import Context, Event
 from ..abc.processor import Processor
 from ._expect import are_all, one_by_one, wrong_type
-
-if TYPE_CHECKING:
-    from ..pipeline import Pipeline
 
 
 class EncodedProcessor(Processor):
@@ -22,27 +15,11 @@ class EncodedProcessor(Processor):
         Encoding: its name.
     """
 
-    ConfigDefaults: dict[str, Any] = {
-        "encoding": "utf-8",
-    }
-
-    def __init__(
-        self,
-        app: asab.Application,
-        pipeline: Pipeline,
-        id: str | None = None,
-        config: Mapping[str, Any] | None = None,
-    ) -> None:
-        super().__init__(app, pipeline, id=id, config=config)
-        with self.options() as options:
-            self.Encoding = options.text_encoding("encoding")
+    Encoding = option.encoding("utf-8", key="encoding", help="The text encoding.")
 
 
 class StringToBytesParser(EncodedProcessor):
     """Encodes text.
-
-    Options:
-        encoding: the text encoding.
 
     Raises:
         UnicodeEncodeError: the text has a character that the encoding does not know.
@@ -64,9 +41,6 @@ class StringToBytesParser(EncodedProcessor):
 
 class BytesToStringParser(EncodedProcessor):
     """Decodes bytes.
-
-    Options:
-        encoding: the text encoding.
 
     Raises:
         UnicodeDecodeError: the bytes are no text of that encoding.

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import asab
-
+from .. import option
 from .._types import Context, Event
 from ..abc.processor import Processor
 from ._expect import are_all, one_by_one, wrong_type
-
-if TYPE_CHECKING:
-    from ..pipeline import Pipeline
 
 
 class FlattenDictProcessor(Processor):
@@ -20,24 +16,9 @@ class FlattenDictProcessor(Processor):
 
     Lists are values; they are not descended into. An empty dictionary below the top is a value too; one at the top
     becomes ``{None: {}}``.
-
-    Options:
-        separator: what stands between the keys.
     """
 
-    ConfigDefaults: dict[str, Any] = {
-        "separator": ".",
-    }
-
-    def __init__(
-        self,
-        app: asab.Application,
-        pipeline: Pipeline,
-        id: str | None = None,
-        config: Mapping[str, Any] | None = None,
-    ) -> None:
-        super().__init__(app, pipeline, id=id, config=config)
-        self.Separator = str(self.Config["separator"])
+    Separator = option.text(".", key="separator", help="What stands between the keys.")
 
     def flatten(self, nested_dict: Mapping[Any, Any]) -> dict[Any, Any]:
         """Return the flattened dictionary, in the order of a walk through the nested one."""

@@ -173,9 +173,6 @@ class DictToJsonBytesParser(EncodedProcessor):
     """Serialises an event into compact JSON as bytes. NaN and infinities, which JSON does not have, become null.
 
     Besides what the standard library serialises: dates and times (ISO 8601), UUIDs, dataclasses and enumerations.
-
-    Options:
-        encoding: the text encoding of the bytes.
     """
 
     def __init__(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import asab
 
+from .. import option
 from .._copying import copy_event as deep_copy
 from .._feeder import LARGEST_CHUNK
 from .._routes import Route, RouteTarget, find_target
@@ -121,16 +122,17 @@ class InternalSource(RouteTarget):
     Pipelines that feed it are throttled once the queue is filled to `backpressure`, until what is left to be processed
     has sunk to half of that. A batch that a route has under way at that moment still comes in whole; since such a batch
     has up to 500 events, a route throttles no earlier than at that number.
-
-    Options:
-        queue_max_size: how many events `put` accepts before it raises; 0: no limit.
-        backpressure: the share of `queue_max_size` at which feeding pipelines are throttled.
     """
 
-    ConfigDefaults: dict[str, Any] = {
-        "queue_max_size": 10,
-        "backpressure": 0.8,
-    }
+    queue_max_size = option.integer(
+        10, minimum=0, help="How many events `put` accepts before it raises; 0 for no limit."
+    )
+    backpressure = option.number(
+        0.8,
+        minimum=0.0,
+        maximum=1.0,
+        help="The share of ``queue_max_size`` at which feeding pipelines are throttled.",
+    )
 
     def __init__(
         self,
@@ -140,14 +142,10 @@ class InternalSource(RouteTarget):
         config: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(app, pipeline, id=id, config=config)
-        with self.options() as options:
-            maxsize = options.integer("queue_max_size", minimum=0)
-            share = options.number("backpressure", minimum=0.0, maximum=1.0)
-        if maxsize == 1:
-            maxsize = 2
+        maxsize = 2 if self.queue_max_size == 1 else self.queue_max_size
         self.Queue = EventQueue(maxsize)
         self.BackPressure = False
-        self._high = max(1, int(maxsize * share)) if maxsize else 0
+        self._high = max(1, int(maxsize * self.backpressure)) if maxsize else 0
         self._route_high = max(self._high, LARGEST_CHUNK) if maxsize else 0
         self._low = 0
         self._in_progress = 0

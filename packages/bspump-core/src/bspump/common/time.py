@@ -5,44 +5,36 @@ from __future__ import annotations
 import abc
 import datetime
 import zoneinfo
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import asab
-
+from .. import option
 from .._types import Context, Event
 from ..abc.processor import Processor
 from ._expect import wrong_type
 
 if TYPE_CHECKING:
-    from ..pipeline import Pipeline
+    from .._options import Options
+
+
+def _read_zone(options: Options, key: str) -> datetime.tzinfo:
+    try:
+        return zoneinfo.ZoneInfo(options.text(key))
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        options.refuse(key, "is no known time zone (such as Europe/Prague)")
+        return datetime.UTC
 
 
 class TimeZoneNormalizer(Processor):
-    """Brings times to UTC. Derive from it and override `process`, calling `normalize` in it.
+    """Brings times to UTC. Derive from it and override `process`, calling `normalize` in it."""
 
-    Options:
-        timezone: the IANA name of the time zone of times that say none.
-    """
-
-    ConfigDefaults: dict[str, Any] = {
-        "timezone": "CET",
-    }
-
-    def __init__(
-        self,
-        app: asab.Application,
-        pipeline: Pipeline,
-        id: str | None = None,
-        config: Mapping[str, Any] | None = None,
-    ) -> None:
-        super().__init__(app, pipeline, id=id, config=config)
-        self.Zone: datetime.tzinfo = datetime.UTC
-        with self.options() as options:
-            try:
-                self.Zone = zoneinfo.ZoneInfo(options.text("timezone"))
-            except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-                options.refuse("timezone", "is no known time zone (such as Europe/Prague)")
+    Zone = option.custom(
+        _read_zone,
+        "CET",
+        key="timezone",
+        values="name of a time zone",
+        schema={"type": "string"},
+        help="The IANA name of the time zone of times that say none.",
+    )
 
     def normalize(self, local_time: datetime.datetime) -> datetime.datetime:
         """Return a time in UTC. One without a time zone is taken to be in that of the configuration.

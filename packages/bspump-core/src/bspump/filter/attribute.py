@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import asab
 
+from .. import option
 from .._types import Context, Event
 from ..abc.processor import Processor
 from ..common._expect import are_all, one_by_one, wrong_type
@@ -16,21 +17,44 @@ if TYPE_CHECKING:
     from ..pipeline import Pipeline
 
 
+_NAMES = "names, with commas or white space between them"
+_NAMES_SCHEMA = {"type": ["string", "array"], "items": {"type": "string"}}
+
+
+def _read_names(options: Options, key: str) -> list[str]:
+    value = options.raw(key)
+    if isinstance(value, str):
+        return value.replace(",", " ").split()
+    if isinstance(value, Iterable):
+        return list(value)
+    options.refuse(key, "is neither a text nor a list of names")
+    return [str(value)]
+
+
 class AttributeFilter(Processor):
-    """Keeps some attributes of an event, a dictionary, or drops some. The event that goes on is a new dictionary.
+    """Keeps some attributes of an event, a dictionary, or drops some. The event that goes on is a new dictionary."""
 
-    Options:
-        keep: the attributes that are kept, in this order; all others are dropped.
-        drop: the attributes that are dropped; all others are kept. Either this one or the other is set: a list, or
-            names with commas or white space between them.
-        apply_to: ``event``, or ``context`` for the attributes of the context; the event goes on as it is.
-    """
-
-    ConfigDefaults: dict[str, Any] = {
-        "keep": "",
-        "drop": "",
-        "apply_to": "event",
-    }
+    Keep = option.custom(
+        _read_names,
+        "",
+        key="keep",
+        values=_NAMES,
+        schema=_NAMES_SCHEMA,
+        help="The attributes that are kept, in this order; all others are dropped.",
+    )
+    Drop = option.custom(
+        lambda options, key: frozenset(_read_names(options, key)),
+        "",
+        key="drop",
+        values=_NAMES,
+        schema=_NAMES_SCHEMA,
+        help="The attributes that are dropped; all others are kept. Either this one or ``keep`` is set.",
+    )
+    apply_to = option.choice(
+        "event",
+        ("event", "context"),
+        help="What is filtered: the event, or its context; then the event goes on as it is.",
+    )
 
     def __init__(
         self,
@@ -41,13 +65,11 @@ class AttributeFilter(Processor):
     ) -> None:
         super().__init__(app, pipeline, id=id, config=config)
         with self.options() as options:
-            self.Keep = _names(options, self.Config, "keep")
-            self.Drop = frozenset(_names(options, self.Config, "drop"))
             if self.Keep and self.Drop:
                 options.refuse("drop", "cannot be set together with keep")
             elif not self.Keep and not self.Drop:
                 options.refuse("keep", "names no attribute, and neither does drop; expected one of them to")
-            self._is_of_context = options.choice("apply_to", ("event", "context")) == "context"
+        self._is_of_context = self.apply_to == "context"
 
     def filter(self, attributes: Mapping[Any, Any]) -> dict[Any, Any]:
         """Return what is left of a mapping."""
@@ -72,13 +94,3 @@ class AttributeFilter(Processor):
         if self._is_of_context or not are_all(events, dict):
             return contexts, one_by_one(self, contexts, events)
         return contexts, list(map(self.filter, events))
-
-
-def _names(options: Options, config: Mapping[str, Any], key: str) -> list[str]:
-    value = config[key]
-    if isinstance(value, str):
-        return value.replace(",", " ").split()
-    if isinstance(value, Iterable):
-        return list(value)
-    options.refuse(key, "is neither a text nor a list of names")
-    return [str(value)]

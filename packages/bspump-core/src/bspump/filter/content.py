@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import asab
 
+from .. import option
 from .._types import Context, Event
 from ..abc.processor import Processor
 from ..common._expect import wrong_type
@@ -15,9 +16,15 @@ from ..errors import ConfigurationError
 from .query import Query
 
 if TYPE_CHECKING:
+    from .._options import Options
     from ..pipeline import Pipeline
 
 Predicate = Callable[[Context, Event], object]
+
+
+def _read_query(options: Options, key: str) -> str | Mapping[str, Any]:
+    value: str | Mapping[str, Any] = options.raw(key)
+    return value
 
 
 class ContentFilter(Processor):
@@ -27,12 +34,6 @@ class ContentFilter(Processor):
     place may stand a function ``f(context, event)``, or a class that derives from this one may override `predicate`;
     these may be of events of any type, a query is of dictionaries.
 
-    Options:
-        query: the query as JSON, if it is not given as an argument. In a configuration file each ``$`` is doubled:
-            ``query = {"status": {"$$gte": 500}}``.
-        inclusive: whether the events that match go on. If not, they are dropped, and the others go on.
-        apply_to: ``event``, or ``context`` to ask the query of the context.
-
     Args:
         app: the application.
         pipeline: the pipeline.
@@ -41,11 +42,20 @@ class ContentFilter(Processor):
         config: options.
     """
 
-    ConfigDefaults: dict[str, Any] = {
-        "query": "",
-        "inclusive": True,
-        "apply_to": "event",
-    }
+    query = option.custom(
+        _read_query,
+        "",
+        values="JSON",
+        schema={"type": ["string", "object"]},
+        help="The query, if it is not given as an argument. In a configuration file each ``$`` is doubled: "
+        '``{"status": {"$$gte": 500}}``.',
+    )
+    Inclusive = option.boolean(
+        True,
+        key="inclusive",
+        help="Whether the events that match go on. If not, they are dropped, and the others go on.",
+    )
+    apply_to = option.choice("event", ("event", "context"), help="What the query is asked of.")
 
     def __init__(
         self,
@@ -56,18 +66,17 @@ class ContentFilter(Processor):
         config: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(app, pipeline, id=id, config=config)
+        self._is_of_context = self.apply_to == "context"
         self._function: Predicate | None = None
         self.Query: Query | None = None
         with self.options() as options:
-            self.Inclusive = options.boolean("inclusive")
-            self._is_of_context = options.choice("apply_to", ("event", "context")) == "context"
             if isinstance(query, Query):
                 self.Query = query
             elif callable(query):
                 self._function = query
-            elif query is not None or self.Config["query"] or type(self).predicate is ContentFilter.predicate:
+            elif query is not None or self.query or type(self).predicate is ContentFilter.predicate:
                 try:
-                    self.Query = Query(query if query is not None else _parsed(self.Config["query"]))
+                    self.Query = Query(query if query is not None else _parsed(self.query))
                 except ConfigurationError as error:
                     options.problems.extend(f"[{self.section}] query: {problem}" for problem in error.problems)
 

@@ -4,39 +4,48 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from .. import option
+from .._component import Component
 from ..errors import ConfigurationError
 
-if TYPE_CHECKING:
-    from .._component import Component
-    from .._options import Options
 
-DEFAULTS: dict[str, Any] = {
-    "lower_bound": 0,
-    "upper_bound": 1000,
-    "prefix": "",
-    "seed": "",
-}
+class SeedOption(Component):
+    """The option of a component that does something at random."""
+
+    seed = option.text(
+        help="Anything; with the same one, each run does the same with the same input. Empty: each run differs."
+    )
+
+    def _new_dice(self) -> random.Random:
+        return random.Random(self.seed) if self.seed else random.Random()
+
+
+class RandomValueOptions(SeedOption):
+    """The options of a component that makes random values."""
+
+    lower_bound = option.integer(0, help="The least number; it is included.")
+    upper_bound = option.integer(1000, help="The greatest number; it is included.")
+    prefix = option.text(help="Makes text of a number and stands in front of it.")
 
 
 class RandomValues:
     """Makes whole numbers between two bounds, or picks from a choice.
 
     Args:
-        owner: the component, for messages.
-        options: its options: those of `DEFAULTS`.
+        owner: the component, whose options are followed.
         choice: what to pick from, instead of making numbers; a mapping gives each its weight.
     """
 
-    def __init__(self, owner: Component, options: Options, choice: Sequence[Any] | Mapping[Any, float] | None) -> None:
-        self.lower = options.integer("lower_bound")
-        self.upper = options.integer("upper_bound")
+    def __init__(self, owner: RandomValueOptions, choice: Sequence[Any] | Mapping[Any, float] | None) -> None:
+        self.lower, self.upper = owner.lower_bound, owner.upper_bound
         if self.lower > self.upper:
-            options.refuse("lower_bound", f"is above the upper_bound {self.upper}")
+            with owner.options() as options:
+                options.refuse("lower_bound", f"is above the upper_bound {self.upper}")
             self.upper = self.lower
-        self.prefix = options.text("prefix")
-        self.dice = dice(options)
+        self.prefix = owner.prefix
+        self.dice = owner._new_dice()
         self._choice: list[Any] | None = None
         self._weights: list[float] | None = None
         if choice is not None:
@@ -59,9 +68,3 @@ class RandomValues:
         if self.prefix:
             return [f"{self.prefix}{randint(lower, upper)}" for _ in range(count)]
         return [randint(lower, upper) for _ in range(count)]
-
-
-def dice(options: Options) -> random.Random:
-    """Return the source of randomness; with the option ``seed`` it does the same in each run."""
-    seed = options.text("seed")
-    return random.Random(seed) if seed else random.Random()

@@ -7,26 +7,28 @@ from typing import TYPE_CHECKING, Any
 
 import asab
 
+from .. import option
 from .._types import Context, Event
 from ..abc.processor import Processor
-from ._values import dice
+from ._values import SeedOption
 
 if TYPE_CHECKING:
     from ..pipeline import Pipeline
 
 
-class RandomDrop(Processor):
+class RandomDrop(SeedOption, Processor):
     """Drops a share of the events, each one by chance: a sample goes on.
 
-    Options:
-        drop_probability: how likely an event is dropped: from 0, none, to 1, all.
-        seed: anything; with the same one, each run drops the same events of the same input. Empty: others.
+    Further options: seed.
     """
 
-    ConfigDefaults: dict[str, Any] = {
-        "drop_probability": 0.5,
-        "seed": "",
-    }
+    DropProbability = option.number(
+        0.5,
+        minimum=0.0,
+        maximum=1.0,
+        key="drop_probability",
+        help="How likely an event is dropped: from 0, none, to 1, all.",
+    )
 
     def __init__(
         self,
@@ -36,9 +38,7 @@ class RandomDrop(Processor):
         config: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(app, pipeline, id=id, config=config)
-        with self.options() as options:
-            self.DropProbability = options.number("drop_probability", minimum=0.0, maximum=1.0)
-            self._random = dice(options).random
+        self._random = self._new_dice().random
 
     def process(self, context: Context, event: Event) -> Event:
         """Drop the event, or hand it on."""

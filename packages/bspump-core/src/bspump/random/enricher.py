@@ -7,23 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import asab
 
+from .. import option
 from .._types import Context, Event
 from ..abc.processor import Processor
 from ..common._expect import are_all, one_by_one, wrong_type
-from ._values import DEFAULTS, RandomValues
+from ._values import RandomValueOptions, RandomValues
 
 if TYPE_CHECKING:
     from ..pipeline import Pipeline
 
 
-class RandomEnricher(Processor):
+class RandomEnricher(RandomValueOptions, Processor):
     """Puts a random value into each event, a dictionary.
 
-    Options:
-        field: the key that the value is put under.
-        lower_bound, upper_bound: the bounds of the number, which are included.
-        prefix: makes text of the number and stands in front of it.
-        seed: anything; with the same one, each run gives the same values. Empty: each run gives others.
+    Further options: lower_bound, upper_bound, prefix, seed.
 
     Args:
         app: the application.
@@ -33,10 +30,7 @@ class RandomEnricher(Processor):
         config: options.
     """
 
-    ConfigDefaults: dict[str, Any] = {
-        "field": "id",
-        **DEFAULTS,
-    }
+    Field = option.text("id", key="field", help="The key that the value is put under.")
 
     def __init__(
         self,
@@ -48,10 +42,9 @@ class RandomEnricher(Processor):
     ) -> None:
         super().__init__(app, pipeline, id=id, config=config)
         with self.options() as options:
-            self.Field = options.text("field")
             if not self.Field:
                 options.refuse("field", "is empty, but the value needs a key")
-            self._values = RandomValues(self, options, choice)
+        self._values = RandomValues(self, choice)
 
     def process(self, context: Context, event: Event) -> Event:
         """Enrich one event."""

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import asab
 
+from .. import option
 from .._types import Event
 from ..abc.source import TriggerSource
-from ._values import DEFAULTS, RandomValues
+from ._values import RandomValueOptions, RandomValues
 
 if TYPE_CHECKING:
     from ..pipeline import Pipeline
@@ -17,18 +18,13 @@ if TYPE_CHECKING:
 _BATCH = 500
 
 
-class RandomSource(TriggerSource):
+class RandomSource(RandomValueOptions, TriggerSource):
     """Brings a number of random events each time a trigger fires.
 
     An event is a whole number between the bounds, or what was picked from the choice; with a `field`, it is a
     dictionary that has it there. Override `make_events` for others.
 
-    Options:
-        number: how many events one cycle brings.
-        lower_bound, upper_bound: the bounds, which are included.
-        prefix: makes text of a number and stands in front of it.
-        field: the key under which the value is in a dictionary; the value itself is the event if empty.
-        seed: anything; with the same one, each run brings the same events. Empty: each run brings others.
+    Further options: lower_bound, upper_bound, prefix, seed.
 
     Args:
         app: the application.
@@ -38,11 +34,10 @@ class RandomSource(TriggerSource):
         config: options.
     """
 
-    ConfigDefaults: dict[str, Any] = {
-        "number": 1000,
-        "field": "",
-        **DEFAULTS,
-    }
+    Number = option.integer(1000, minimum=0, key="number", help="How many events one cycle brings.")
+    Field = option.text(
+        key="field", help="The key under which the value is in a dictionary; the value itself is the event if empty."
+    )
 
     def __init__(
         self,
@@ -53,10 +48,7 @@ class RandomSource(TriggerSource):
         config: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(app, pipeline, id=id, config=config)
-        with self.options() as options:
-            self.Number = options.integer("number", minimum=0)
-            self.Field = options.text("field")
-            self._values = RandomValues(self, options, choice)
+        self._values = RandomValues(self, choice)
 
     def make_events(self, count: int) -> list[Event]:
         """Return so many events."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import asab
 
+from .. import option
 from .._types import Event
 from ..abc.source import TriggerSource
 from ..errors import ConfigurationError, ProcessingError
@@ -37,6 +38,28 @@ class SubProcessPosition:
     run: int
     lines: int
     token: str = ""
+
+
+def _read_command(options: Options, key: str) -> list[str]:
+    value = options.raw(key)
+    try:
+        command = shlex.split(value) if isinstance(value, str) else [str(part) for part in value]
+    except (TypeError, ValueError) as error:
+        options.refuse(key, f"cannot be split into a program and its arguments ({error})")
+        return []
+    if not command:
+        options.refuse(key, "is empty, but has to name a program")
+    return command
+
+
+def _read_codes(options: Options, key: str) -> set[int]:
+    value = options.raw(key)
+    codes: Iterable[Any] = [value] if isinstance(value, int) else value
+    try:
+        return {int(code) for code in (value.split(",") if isinstance(value, str) else codes)}
+    except (TypeError, ValueError):
+        options.refuse(key, "is no list of whole numbers (such as 0, 3)")
+        return {0}
 
 
 class SubProcessSource(TriggerSource):
@@ -61,35 +84,49 @@ class SubProcessSource(TriggerSource):
     * ``unacknowledged``: it is told on its standard input how many of its lines, counted in this run, are durable, by
       that number on a line of its own, and in a later run it gives again what is behind the last number. It ends after
       it was told of its last line; or it closes its standard output and ends with its standard input.
-
-    Options:
-        command: the program and its arguments: a list, or text that is split as a shell does; there is no shell.
-        encoding: the text encoding of the lines; they are bytes if empty.
-        line_length_max: the most bytes of a line. A longer one, or one that is no text, goes the way of a failed event.
-        ok_return_codes: the exit codes of success, with commas between them. Any other is a hard error.
-        restart: whether the program is started again after its end: ``never``, ``on_failure`` or ``always``.
-        restart_backoff: the pause before it is, in seconds; it doubles with each run that brings nothing.
-        restart_backoff_max: the longest pause.
-        replay: see above.
-        start_position: what the program is given as its position before there is one.
-        position_dir: where the position file is, for ``start`` and ``position``; ``positions`` in ``[general] var_dir``
-            if empty.
-        stop_grace: how long the program has to end after SIGTERM, in seconds.
     """
 
-    ConfigDefaults: dict[str, Any] = {
-        "command": "",
-        "encoding": "",
-        "line_length_max": "1MB",
-        "ok_return_codes": "0",
-        "restart": "never",
-        "restart_backoff": 1.0,
-        "restart_backoff_max": 60.0,
-        "replay": "none",
-        "start_position": "0",
-        "position_dir": "",
-        "stop_grace": 3.0,
-    }
+    Command = option.custom(
+        _read_command,
+        "",
+        key="command",
+        values="command line",
+        schema={"type": ["string", "array"], "items": {"type": "string"}},
+        help="The program and its arguments: a list, or text that is split as a shell does; there is no shell.",
+    )
+    Encoding = option.encoding("", key="encoding", help="The text encoding of the lines; they are bytes if empty.")
+    line_length_max = option.size(
+        "1MB",
+        help="The most bytes of a line. A longer one, or one that is no text, goes the way of a failed event.",
+    )
+    ok_return_codes = option.custom(
+        _read_codes,
+        "0",
+        values="whole numbers, with commas between them",
+        schema={"type": ["string", "integer", "array"], "items": {"type": "integer"}},
+        help="The exit codes of success. Any other is a hard error.",
+    )
+    restart_ = option.choice(
+        "never",
+        ("never", "on_failure", "always"),
+        key="restart",
+        help="Whether the program is started again after its end.",
+    )
+    restart_backoff = option.seconds(
+        1.0, help="The pause before it is started again; it doubles with each run that brings nothing."
+    )
+    restart_backoff_max = option.seconds(60.0, help="The longest pause before it is started again.")
+    replay = option.choice(
+        "none",
+        ("none", "start", "position", "unacknowledged"),
+        help="How the program can give again what was not durable: see above.",
+    )
+    start_position = option.text("0", help="What the program is given as its position before there is one.")
+    position_dir = option.text(
+        help="Where the position file is, for ``start`` and ``position``; ``positions`` in ``[general] var_dir`` if "
+        "empty."
+    )
+    stop_grace = option.seconds(3.0, help="How long the program has to end after SIGTERM.")
 
     def __init__(
         self,
@@ -99,47 +136,16 @@ class SubProcessSource(TriggerSource):
         config: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(app, pipeline, id=id, config=config)
-        with self.options() as options:
-            self.Command = self._command(options)
-            self.Encoding = options.text_encoding("encoding") if self.Config["encoding"] else ""
-            self._longest = options.size("line_length_max")
-            self._ok_codes = self._codes(options)
-            self._restart = options.choice("restart", ("never", "on_failure", "always"))
-            self._backoff = options.seconds("restart_backoff")
-            self._backoff_max = options.seconds("restart_backoff_max")
-            self._replay = options.choice("replay", ("none", "start", "position", "unacknowledged"))
-            self._start_position = options.text("start_position")
-            folder = options.text("position_dir") or Path(asab.Config["general"]["var_dir"]) / "positions"
-            self._grace = options.seconds("stop_grace")
         self._position_file: PositionFile | None = None
-        if self._replay in ("start", "position"):
+        if self.replay in ("start", "position"):
+            folder = Path(self.position_dir or Path(asab.Config["general"]["var_dir"]) / "positions")
             name = urllib.parse.quote(f"{pipeline.Id}.{self.Id}", safe="")
-            self._position_file = PositionFile(Path(folder) / f"{name}.subprocess.json", self.section)
-        self._durable = SubProcessPosition(0, 0, self._start_position)
+            self._position_file = PositionFile(folder / f"{name}.subprocess.json", self.section)
+        self._durable = SubProcessPosition(0, 0, self.start_position)
         self._accepted = self._durable
         self._program: Program | None = None
         self._runs = 0
         self._was_started = False
-
-    def _command(self, options: Options) -> list[str]:
-        value = self.Config["command"]
-        try:
-            command = shlex.split(value) if isinstance(value, str) else [str(part) for part in value]
-        except (TypeError, ValueError) as error:
-            options.refuse("command", f"cannot be split into a program and its arguments ({error})")
-            return []
-        if not command:
-            options.refuse("command", "is empty, but has to name a program")
-        return command
-
-    def _codes(self, options: Options) -> set[int]:
-        value = self.Config["ok_return_codes"]
-        codes: Iterable[Any] = [value] if isinstance(value, int) else value
-        try:
-            return {int(code) for code in (value.split(",") if isinstance(value, str) else codes)}
-        except (TypeError, ValueError):
-            options.refuse("ok_return_codes", "is no list of whole numbers (such as 0, 3)")
-            return {0}
 
     @property
     def needs_trigger(self) -> bool:
@@ -149,7 +155,7 @@ class SubProcessSource(TriggerSource):
     @property
     def is_acknowledged(self) -> bool:
         """Whether the program can give again what is not durable."""
-        return self._replay != "none"
+        return self.replay != "none"
 
     def position_of(self, event: Event, number: int) -> str:
         """Return the position behind a line. Override it for a program that has positions of its own.
@@ -185,7 +191,7 @@ class SubProcessSource(TriggerSource):
         """Write the position file, or tell the program."""
         if self._position_file is not None:
             await asyncio.to_thread(self._position_file.save, position.lines, position.token)
-        elif self._replay == "unacknowledged":
+        elif self.replay == "unacknowledged":
             await self._acknowledge(position)
         self._durable = position
 
@@ -225,26 +231,26 @@ class SubProcessSource(TriggerSource):
     async def _end_program(self) -> None:
         program, self._program = self._program, None
         if program is not None:
-            await program.end(self._grace)
+            await program.end(self.stop_grace)
 
     # Running the program
 
     async def cycle(self, *args: Any, **kwags: Any) -> None:
         """Run the program to its end, and again if it has to be restarted."""
-        pause = self._backoff
+        pause = self.restart_backoff
         while True:
             lines_before = self.accepted_total
             failure = await self._run_once()
-            if self._restart == "never" or (self._restart == "on_failure" and failure is None):
+            if self.restart_ == "never" or (self.restart_ == "on_failure" and failure is None):
                 if failure is not None:
                     raise ProcessingError(failure)
                 return
             if self.accepted_total != lines_before:
-                pause = self._backoff
+                pause = self.restart_backoff
             if failure is not None:
                 self.Pipeline.L.report(logging.WARNING, f"{failure}; it is started again")
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
-            pause = min(2 * pause, self._backoff_max)
+            pause = min(2 * pause, self.restart_backoff_max)
 
     async def _run_once(self) -> str | None:
         """Start the program, unless it runs already, and see it through. Returns what went wrong, in a sentence."""
@@ -257,29 +263,29 @@ class SubProcessSource(TriggerSource):
         await self._bring(program)
         while await program.read():
             await self._bring(program)
-        if self._replay == "unacknowledged":
+        if self.replay == "unacknowledged":
             await self.commit_now()
         code = await program.wait()
         failure = None
-        if code not in self._ok_codes:
+        if code not in self.ok_return_codes:
             words = program.last_words()
             failure = f"{self!r}: '{self.Command[0]}' {in_words(code)}{': ' + words if words else ''}"
         await self._bring_rest(program, failure)
         self._program = None
-        if failure is None and self._replay == "start":
+        if failure is None and self.replay == "start":
             if program.to_skip:
                 self.Pipeline.L.report(
                     logging.WARNING,
                     f"{self!r}: the program gave {program.to_skip} line(s) less than were committed of an earlier run",
                 )
-            self._move(SubProcessPosition(program.run, 0, self._start_position))
+            self._move(SubProcessPosition(program.run, 0, self.start_position))
         return failure
 
     async def _start(self) -> Program:
         self._runs += 1
         position = self.position if self.position is not None else self._durable
         command, environment = self.Command, dict(os.environ)
-        if self._replay == "position":
+        if self.replay == "position":
             environment[_VARIABLE] = position.token
             command = [part.replace(_PLACEHOLDER, position.token) for part in command]
         program = await Program.start(
@@ -287,13 +293,13 @@ class SubProcessSource(TriggerSource):
             environment,
             self.Pipeline,
             self.locate_address(),
-            LineSplitter(self.Encoding, self._longest),
-            is_acknowledged=self._replay == "unacknowledged",
+            LineSplitter(self.Encoding, self.line_length_max),
+            is_acknowledged=self.replay == "unacknowledged",
         )
         program.run = self._runs
-        if self._replay in ("start", "position"):
+        if self.replay in ("start", "position"):
             program.accepted = position.lines
-        if self._replay == "start":
+        if self.replay == "start":
             program.to_skip = position.lines
         return program
 

@@ -58,12 +58,9 @@ class HTTPBatchLookupProvider(HTTPClient, LookupBatchProviderABC):
     ) -> None:
         super().__init__(lookup, url, id=id, config=config)
         self._prepare_requests(url)
-        with lookup.options() as lookup_options:
-            uses_cache = self.use_cache and lookup_options.boolean("use_cache")
-            cache_dir = self.cache_dir.strip() or lookup_options.text("cache_dir").strip()
         self.CachePath: Path | None = None
-        if uses_cache:
-            directory = cache_dir or asab.Config["general"]["var_dir"]
+        if self.use_cache and lookup.use_cache:
+            directory = self.cache_dir.strip() or lookup.cache_dir.strip() or asab.Config["general"]["var_dir"]
             self.CachePath = Path(directory).absolute() / f"lookup_{lookup.Id.replace('/', '_')}.cache"
         self._has_loaded = False
 

@@ -86,7 +86,7 @@ class HTTPClientSink(HTTPClient, BufferedSink):
             self._accepted = Statuses(options)
         self._format = FORMATS.get(self.format, FORMATS["json_array"])
         if self._format.is_single:
-            self._batch_size = 1
+            self.batch_size = 1
         if not any(name.lower() == "content-type" for name in self.Headers):
             self.Headers["Content-Type"] = self.content_type or self._format.content_type
         self.idempotency_header = self.idempotency_header.strip()

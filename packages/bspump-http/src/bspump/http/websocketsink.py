@@ -40,9 +40,8 @@ class HTTPClientWebSocketSink(HTTPClient, BufferedSink):
     one. A message that the server closes the connection at, since it is too big or of the wrong kind, is rejected.
 
     Further options: those of `BufferedSink` (batch_size, batch_bytes, linger, concurrency, retry_backoff,
-    retry_backoff_max; ``buffer_size`` has no effect) and `HTTPClient` (headers, username, password, bearer_token,
-    cafile, cert, key, key_password, verify_mode, connect_timeout, read_timeout). Batches are small, and ``linger`` is
-    short, unless you set them.
+    retry_backoff_max) and `HTTPClient` (headers, username, password, bearer_token, cafile, cert, key, key_password,
+    verify_mode, connect_timeout, read_timeout). Batches are small, and ``linger`` is short, unless you set them.
 
     Args:
         ssl: what aiohttp takes as ``ssl``; None to go by the options.
@@ -55,10 +54,11 @@ class HTTPClientWebSocketSink(HTTPClient, BufferedSink):
         key="url",
         help="The URL, with ``http``, ``https``, ``ws`` or ``wss``. A user and password in it are never shown.",
     )
-    output_queue_max_size = option.integer(
+    buffer_size = option.integer(
         100,
         minimum=1,
-        help="The number of buffered events at which the pipeline is throttled (``buffer_size`` has no effect).",
+        key="output_queue_max_size",
+        help="The number of buffered events at which the pipeline is throttled; it takes the place of ``buffer_size``.",
     )
     confirm = option.boolean(True, help="Whether to wait for pongs; without, a cut connection may lose events.")
     heartbeat = option.seconds(30.0, help="How often to look whether the server is still there; 0 for never.")
@@ -74,8 +74,6 @@ class HTTPClientWebSocketSink(HTTPClient, BufferedSink):
     ) -> None:
         super().__init__(app, pipeline, id=id, config=config)
         self._prepare_requests(self.URL, schemes=("http", "https", "ws", "wss"))
-        self._high = self.output_queue_max_size
-        self._low = self._high // 2
         self.SSL = ssl
         self._link = _Link(self.URL)
         self._connecting: asyncio.Task[None] | None = None

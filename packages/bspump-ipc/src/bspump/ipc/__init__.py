@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from .protocol import LineSourceProtocol as LineSourceProtocol
     from .protocol import SourceProtocolABC as SourceProtocolABC
     from .stream import Stream as Stream
-    from .stream import TLSStream as TLSStream
     from .stream_client_sink import StreamClientSink as StreamClientSink
     from .stream_server_source import StreamServerSource as StreamServerSource
     from .syslog import SyslogParser as SyslogParser
+    from .tlsstream import TLSStream as TLSStream
 
     # Earlier names
     StreamSource = StreamServerSource
@@ -32,7 +32,7 @@ _MODULES = {
     "StreamSink": ("stream_client_sink", "StreamClientSink"),
     "StreamSource": ("stream_server_source", "StreamServerSource"),
     "SyslogParser": ("syslog", ""),
-    "TLSStream": ("stream", ""),
+    "TLSStream": ("tlsstream", ""),
 }
 
 __all__ = list(_MODULES)

@@ -72,11 +72,13 @@ class SparseLog:
         self.counts: dict[str, int] = {}
         """How often each kind of thing has happened."""
 
-    def say(self, kind: str, message: str, level: int = logging.WARNING) -> None:
-        """Count something of a kind, and report it if it is its turn."""
+    def say(self, kind: str, message: str, level: int = logging.WARNING) -> bool:
+        """Count something of a kind, and report it if it is its turn. Returns whether it was."""
         count = self.counts[kind] = self.counts.get(kind, 0) + 1
-        if count & (count - 1) == 0:
+        is_its_turn = count & (count - 1) == 0
+        if is_its_turn:
             self._report(level, message if count == 1 else f"{message} (number {count} of its kind)")
+        return is_its_turn
 
     def forget(self, kind: str) -> None:
         """Begin anew with a kind of thing."""

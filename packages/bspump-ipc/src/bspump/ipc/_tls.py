@@ -3,22 +3,10 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from bspump import ConfigurationError
-
-TLS_DEFAULTS: dict[str, Any] = {
-    "cert": "",
-    "key": "",
-    "key_password": "",
-    "cafile": "",
-    "capath": "",
-    "cadata": "",
-    "verify_mode": "",
-    "ciphers": "",
-}
+from bspump import ConfigurationError, option
+from bspump._component import Component
 
 _VERIFY_MODES = {
     "CERT_NONE": ssl.CERT_NONE,
@@ -27,62 +15,77 @@ _VERIFY_MODES = {
 }
 
 
-def server_context(section: str, config: Mapping[str, Any]) -> ssl.SSLContext | None:
-    """Return the context of a server, or None if it has no certificate and so does without TLS.
+class TLSOptions(Component):
+    """The options of TLS that servers and clients have in common."""
 
-    Raises:
-        ConfigurationError: an option of TLS cannot be used.
-    """
-    problems = _Problems(section)
-    if not config["cert"]:
-        problems.refuse_all(config, "needs the server's certificate in the option cert")
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.options |= ssl.OP_NO_RENEGOTIATION
-    if _has_authorities(config):
-        context.verify_mode = ssl.CERT_REQUIRED
-    _configure(context, config, problems)
-    return context
+    cert = option.text(
+        help="A file in PEM format: the certificate to show, and those between it and the authority's, if any."
+    )
+    key = option.text(help="A file in PEM format: the key of the certificate, if it is not in the same file.")
+    key_password = option.secret(help="The password of the key.")
+    cafile = option.text(help="A file in PEM format: the certificates of the authorities to trust.")
+    capath = option.text(help="A folder with such certificates, under the names that OpenSSL gives them.")
+    cadata = option.text(help="Such certificates themselves.")
+    verify_mode = option.text(
+        help="``CERT_NONE``, ``CERT_OPTIONAL`` or ``CERT_REQUIRED``: whether the other side has to show a certificate "
+        "that can be trusted, if that is not to follow from the other options. With ``CERT_NONE`` anybody may be there."
+    )
+    ciphers = option.text(help="The ciphers of TLS 1.2, as OpenSSL writes them.")
 
+    def _server_context(self) -> ssl.SSLContext | None:
+        """Return the context of a server, or None if it has no certificate and so does without TLS.
 
-def client_context(
-    section: str, config: Mapping[str, Any], *, is_enabled: bool, check_hostname: bool
-) -> ssl.SSLContext:
-    """Return the context of a client.
+        Raises:
+            ConfigurationError: an option of TLS cannot be used.
+        """
+        problems = _Problems(self)
+        if not self.cert:
+            problems.refuse_all("needs the server's certificate in the option cert")
+            return None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.options |= ssl.OP_NO_RENEGOTIATION
+        if self._has_authorities():
+            context.verify_mode = ssl.CERT_REQUIRED
+        _configure(context, self, problems)
+        return context
 
-    Raises:
-        ConfigurationError: an option of TLS cannot be used.
-    """
-    problems = _Problems(section)
-    if not is_enabled:
-        problems.refuse_all(config, "is of no use without tls = yes")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.options |= ssl.OP_NO_RENEGOTIATION
-    context.check_hostname = check_hostname and str(config["verify_mode"]).upper() != "CERT_NONE"
-    if is_enabled and not _has_authorities(config):
-        context.load_default_certs(ssl.Purpose.SERVER_AUTH)
-    _configure(context, config, problems)
-    return context
+    def _client_context(self, *, is_enabled: bool, check_hostname: bool) -> ssl.SSLContext:
+        """Return the context of a client.
 
+        Raises:
+            ConfigurationError: an option of TLS cannot be used.
+        """
+        problems = _Problems(self)
+        if not is_enabled:
+            problems.refuse_all("is of no use without tls = yes")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.options |= ssl.OP_NO_RENEGOTIATION
+        context.check_hostname = check_hostname and self.verify_mode.upper() != "CERT_NONE"
+        if is_enabled and not self._has_authorities():
+            context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+        _configure(context, self, problems)
+        return context
 
-def _has_authorities(config: Mapping[str, Any]) -> bool:
-    return bool(config["cafile"] or config["capath"] or config["cadata"])
+    def _has_authorities(self) -> bool:
+        return bool(self.cafile or self.capath or self.cadata)
 
 
 class _Problems:
-    """Collects what is wrong, in sentences."""
+    """Collects what is wrong with options of TLS, in sentences."""
 
-    def __init__(self, section: str) -> None:
-        self._section = section
+    def __init__(self, component: TLSOptions) -> None:
+        self._component = component
         self._found: list[str] = []
 
-    def add(self, key: str, value: object, what: str) -> None:
-        self._found.append(f"[{self._section}] {key}: {value!r} {what}")
+    def add(self, key: str, what: str) -> None:
+        is_secret = option.own_options(TLSOptions)[key].secret
+        value = "***" if is_secret else self._component.Config[key]
+        self._found.append(f"[{self._component.section}] {key}: {value!r} {what}")
 
-    def refuse_all(self, config: Mapping[str, Any], what: str) -> None:
-        for key in TLS_DEFAULTS:
-            if config[key]:
-                self.add(key, "***" if key == "key_password" else config[key], what)
+    def refuse_all(self, what: str) -> None:
+        for key in option.own_options(TLSOptions):
+            if self._component.Config[key]:
+                self.add(key, what)
         self.raise_them()
 
     def raise_them(self) -> None:
@@ -90,55 +93,54 @@ class _Problems:
             raise ConfigurationError(*self._found)
 
 
-def _configure(context: ssl.SSLContext, config: Mapping[str, Any], problems: _Problems) -> None:
-    mode = str(config["verify_mode"]).upper()
+def _configure(context: ssl.SSLContext, tls: TLSOptions, problems: _Problems) -> None:
+    mode = tls.verify_mode.upper()
     if mode in _VERIFY_MODES:
         context.verify_mode = _VERIFY_MODES[mode]
     elif mode:
-        problems.add("verify_mode", config["verify_mode"], f"is none of {', '.join(_VERIFY_MODES)}")
-    _load_certificate(context, config, problems)
-    _load_authorities(context, config, problems)
-    if config["ciphers"]:
+        problems.add("verify_mode", f"is none of {', '.join(_VERIFY_MODES)}")
+    _load_certificate(context, tls, problems)
+    _load_authorities(context, tls, problems)
+    if tls.ciphers:
         try:
-            context.set_ciphers(str(config["ciphers"]))
+            context.set_ciphers(tls.ciphers)
         except ssl.SSLError:
-            problems.add("ciphers", config["ciphers"], "names no cipher that OpenSSL knows")
+            problems.add("ciphers", "names no cipher that OpenSSL knows")
     problems.raise_them()
 
 
-def _load_certificate(context: ssl.SSLContext, config: Mapping[str, Any], problems: _Problems) -> None:
-    if not config["cert"]:
-        if config["key"]:
-            problems.add("key", config["key"], "is of no use without a certificate in the option cert")
+def _load_certificate(context: ssl.SSLContext, tls: TLSOptions, problems: _Problems) -> None:
+    if not tls.cert:
+        if tls.key:
+            problems.add("key", "is of no use without a certificate in the option cert")
         return
-    for key in ("cert", "key"):
-        if config[key]:
+    for key, path in (("cert", tls.cert), ("key", tls.key)):
+        if path:
             try:
-                Path(str(config[key])).read_bytes()
+                Path(path).read_bytes()
             except OSError as error:
-                problems.add(key, config[key], f"cannot be read: {error.strerror}")
-    password = str(config["key_password"])
+                problems.add(key, f"cannot be read: {error.strerror}")
     try:
         # Without a function OpenSSL would ask on the terminal.
-        context.load_cert_chain(str(config["cert"]), str(config["key"]) or None, password=lambda: password)
+        context.load_cert_chain(tls.cert, tls.key or None, password=lambda: tls.key_password)
     except ssl.SSLError as error:
-        problems.add("cert", config["cert"], f"and its key cannot be used: {_tls_reason(error)}")
+        problems.add("cert", f"and its key cannot be used: {_tls_reason(error)}")
     except OSError:
         pass  # said above
 
 
-def _load_authorities(context: ssl.SSLContext, config: Mapping[str, Any], problems: _Problems) -> None:
-    for key in ("cafile", "capath", "cadata"):
-        if not config[key]:
+def _load_authorities(context: ssl.SSLContext, tls: TLSOptions, problems: _Problems) -> None:
+    for key, value in (("cafile", tls.cafile), ("capath", tls.capath), ("cadata", tls.cadata)):
+        if not value:
             continue
         try:
-            if key == "capath" and not Path(str(config[key])).is_dir():
-                problems.add(key, config[key], "is no folder")
-            context.load_verify_locations(**{key: str(config[key])})
+            if key == "capath" and not Path(value).is_dir():
+                problems.add(key, "is no folder")
+            context.load_verify_locations(**{key: value})
         except ssl.SSLError as error:
-            problems.add(key, config[key], f"has no certificate that can be used: {_tls_reason(error)}")
+            problems.add(key, f"has no certificate that can be used: {_tls_reason(error)}")
         except OSError as error:
-            problems.add(key, config[key], f"cannot be read: {error.strerror}")
+            problems.add(key, f"cannot be read: {error.strerror}")
 
 
 def _tls_reason(error: ssl.SSLError) -> str:

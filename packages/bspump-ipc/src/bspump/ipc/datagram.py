@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import asab
 
-from bspump import BufferedSink, ConnectionLostError, Context, Event, ProcessingError, Source
-from bspump._options import Options
+from bspump import BufferedSink, ConnectionLostError, Context, Event, ProcessingError, Source, option
 from bspump.abc.buffered_sink import Batch
 
 from ._address import BoundSocket, SocketAddress, bind_all, name_of, read_addresses, resolve
@@ -52,23 +51,23 @@ class DatagramSource(Source):
     counted: in the metric ``bspump.datagram`` (``dropped``), in the REST interface and with a warning in the log. What
     was lost on the network is not counted by anybody. On a UNIX socket nothing is dropped: the sender has to wait. What
     is in the buffer or in the pipeline when this process ends is lost.
-
-    Options:
-        address: where to receive, one address in each line: ``host port``, ``host:port``, ``[IPv6]:port``, a port alone
-            (on the loopback addresses), ``*:port`` (on every address), or the path of a UNIX socket. Port 0 is any
-            free port.
-        max_packet_size: the largest datagram, in bytes.
-        receiver_buffer_size: the size of the buffer of the socket, in bytes; the system's default if 0. The system may
-            have a limit (on Linux ``net.core.rmem_max``).
-        reuse_port: let several processes receive on the same port; the system distributes the senders.
     """
 
-    ConfigDefaults: dict[str, Any] = {
-        "address": "127.0.0.1 8888",
-        "max_packet_size": 65536,
-        "receiver_buffer_size": 0,
-        "reuse_port": False,
-    }
+    address = option.text(
+        "127.0.0.1 8888",
+        help="Where to receive, one address in each line: ``host port``, ``host:port``, ``[IPv6]:port``, a port alone "
+        "(on the loopback addresses), ``*:port`` (on every address), or the path of a UNIX socket. Port 0 is any free "
+        "port.",
+    )
+    max_packet_size = option.size(65536, help="The largest datagram, in bytes.")
+    receiver_buffer_size = option.size(
+        0,
+        help="The size of the buffer of the socket, in bytes; the system's default if 0. The system may have a limit "
+        "(on Linux ``net.core.rmem_max``).",
+    )
+    reuse_port = option.boolean(
+        False, help="Let several processes receive on the same port; the system distributes the senders."
+    )
 
     def __init__(
         self,
@@ -79,10 +78,7 @@ class DatagramSource(Source):
     ) -> None:
         super().__init__(app, pipeline, id=id, config=config)
         with self.options() as options:
-            self._addresses = read_addresses(options, "address", self._address_text(options))
-            self._max_packet_size = options.size("max_packet_size")
-            self._buffer_size = options.size("receiver_buffer_size")
-            self._reuse_port = options.boolean("reuse_port")
+            self._addresses = read_addresses(options, "address", self._address_text())
         self._sockets: list[BoundSocket] = []
         self._receivers: set[asyncio.Task[None]] = set()
         self._waiting: set[asyncio.Task[None] | None] = set()
@@ -95,8 +91,11 @@ class DatagramSource(Source):
         self.received_total = 0
         """How many datagrams have come."""
 
-    def _address_text(self, options: Options) -> str:
-        return options.text("address")
+    def _address_text(self) -> str:
+        return self.address
+
+    def _context_of(self, peer: Any) -> Context:
+        return {"datagram": peer}
 
     @property
     def addresses(self) -> list[SocketAddress]:
@@ -115,9 +114,9 @@ class DatagramSource(Source):
             ConnectionLostError: one of the addresses cannot be had.
         """
         self._is_stopping = False
-        self._sockets = await bind_all(self, self._addresses, sockets.SOCK_DGRAM, reuse_port=self._reuse_port)
+        self._sockets = await bind_all(self, self._addresses, sockets.SOCK_DGRAM, reuse_port=self.reuse_port)
         for bound in self._sockets:
-            if self._buffer_size:
+            if self.receiver_buffer_size:
                 self._enlarge_buffer(bound.socket)
         if self._counter is None:
             self._counter = self.Pipeline.MetricsService.create_counter(
@@ -129,15 +128,15 @@ class DatagramSource(Source):
             self.App.PubSub.subscribe("Metrics.flush!", self._on_flush)
 
     def _enlarge_buffer(self, sock: sockets.socket) -> None:
-        sock.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, self._buffer_size)
+        sock.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, self.receiver_buffer_size)
         granted = sock.getsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF)
         if sys.platform == "linux":
             granted //= 2  # Linux doubles it, for its own bookkeeping
-        if granted < self._buffer_size:
+        if granted < self.receiver_buffer_size:
             self.Pipeline.L.report(
                 logging.WARNING,
-                f"{self!r} has a receiver_buffer_size of {granted} bytes instead of {self._buffer_size}: the system "
-                f"allows no more (see net.core.rmem_max)",
+                f"{self!r} has a receiver_buffer_size of {granted} bytes instead of {self.receiver_buffer_size}: "
+                f"the system allows no more (see net.core.rmem_max)",
             )
 
     async def main(self) -> None:
@@ -162,7 +161,7 @@ class DatagramSource(Source):
         try:
             await self.Pipeline.ready()
             # One byte more than allowed shows that a datagram is too large.
-            return await self.Loop.sock_recvfrom(sock, self._max_packet_size + 1)
+            return await self.Loop.sock_recvfrom(sock, self.max_packet_size + 1)
         except ConnectionError:
             return None  # the answer to something that another program has sent from this port
         finally:
@@ -170,17 +169,17 @@ class DatagramSource(Source):
 
     def _those_that_are_there(self, sock: sockets.socket) -> list[tuple[bytes, Any]]:
         received: list[tuple[bytes, Any]] = []
-        size = self._max_packet_size + 1
+        size = self.max_packet_size + 1
         with contextlib.suppress(BlockingIOError, ConnectionError):
             # What it had before the exception stays in the list.
             received.extend(sock.recvfrom(size) for _ in range(_MOST_AT_ONCE - 1))
         return received
 
     async def _hand_on(self, events: list[bytes], peers: list[Any]) -> None:
-        contexts: list[Context] = [{"datagram": peer} for peer in peers]
-        if max(map(len, events)) > self._max_packet_size:
+        contexts: list[Context] = [self._context_of(peer) for peer in peers]
+        if max(map(len, events)) > self.max_packet_size:
             for event, context in zip(events, contexts, strict=True):
-                if len(event) <= self._max_packet_size:
+                if len(event) <= self.max_packet_size:
                     await hand_on(self, self._unprocessed, [event], [context])
                 else:
                     await self._refuse(event, context)
@@ -189,8 +188,8 @@ class DatagramSource(Source):
 
     async def _refuse(self, event: bytes, context: Context) -> None:
         peer = name_of(context["datagram"] or "")
-        message = f"{self!r} got a datagram from {peer} that is larger than max_packet_size ({self._max_packet_size})"
-        await refuse(self, ProcessingError(message), event[: self._max_packet_size], context)
+        message = f"{self!r} got a datagram from {peer} that is larger than max_packet_size ({self.max_packet_size})"
+        await refuse(self, ProcessingError(message), event[: self.max_packet_size], context)
 
     def _on_flush(self, message_type: str) -> None:
         dropped = self.dropped_total
@@ -257,22 +256,20 @@ class DatagramSink(BufferedSink):
 
     An event that is too large for a datagram goes the way of a failed event (``on_error``).
 
-    Options:
-        address: where to send: ``host port``, ``host:port``, ``[IPv6]:port``, a port alone (on this machine) or the
-            path of a UNIX socket.
-        max_packet_size: the largest datagram, in bytes.
-        receiver_buffer_size: of no effect; the manual has it here too.
-        encoding: the encoding of text.
-        batch_size, batch_bytes, linger, buffer_size, retry_backoff, retry_backoff_max: see `BufferedSink`.
+    Further options: those of `BufferedSink` (batch_size, batch_bytes, linger, buffer_size, retry_backoff,
+    retry_backoff_max).
     """
 
-    ConfigDefaults: dict[str, Any] = {
-        "address": "127.0.0.1 8888",
-        "max_packet_size": 65536,
-        "receiver_buffer_size": 0,
-        "encoding": "utf-8",
-        "linger": 0.0,
-    }
+    address = option.text(
+        "127.0.0.1 8888",
+        help="Where to send: ``host port``, ``host:port``, ``[IPv6]:port``, a port alone (on this machine) or the path "
+        "of a UNIX socket.",
+    )
+    max_packet_size = option.size(65536, help="The largest datagram, in bytes.")
+    receiver_buffer_size = option.size(0, help="Of no effect; the manual has it here too.")
+    encoding = option.encoding("utf-8", help="The encoding of text.")
+
+    ConfigDefaults = {"linger": 0.0}
 
     def __init__(
         self,
@@ -283,11 +280,9 @@ class DatagramSink(BufferedSink):
     ) -> None:
         super().__init__(app, pipeline, id=id, config=config)
         with self.options() as options:
-            addresses = read_addresses(options, "address", options.text("address"), is_destination=True)
+            addresses = read_addresses(options, "address", self.address, is_destination=True)
             if len(addresses) > 1:
                 options.refuse("address", "has several lines; expected one address to send to")
-            self._max_packet_size = options.size("max_packet_size")
-            self._encoding = options.text_encoding("encoding")
         self._address = addresses[0] if addresses else None
         self._socket: sockets.socket | None = None
         self._log = SparseLog(pipeline.L.report)
@@ -296,10 +291,10 @@ class DatagramSink(BufferedSink):
 
     def process(self, context: Context, event: Event) -> None:
         """Put an event into the buffer."""
-        data = as_bytes(self, event, self._encoding)
-        if len(data) > self._max_packet_size:
+        data = as_bytes(self, event, self.encoding)
+        if len(data) > self.max_packet_size:
             raise ProcessingError(
-                f"{self!r} got an event of {len(data)} bytes, more than max_packet_size ({self._max_packet_size})"
+                f"{self!r} got an event of {len(data)} bytes, more than max_packet_size ({self.max_packet_size})"
             )
         super().process(context, data)
 

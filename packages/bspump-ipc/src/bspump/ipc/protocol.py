@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import asab
 
-from bspump import Context, Event, ProcessingError, Source
-from bspump._options import Options
+from bspump import Context, Event, ProcessingError, Source, option
+from bspump._component import Component, ComponentConfig, merged_defaults
 
 from ._framing import LENGTH_SIZES, SPLIT_FRAMINGS, Frames, Splitter, splitter_factory
 from ._handing_on import Unprocessed, hand_on, refuse
@@ -63,6 +63,43 @@ class SourceProtocolABC(abc.ABC):
         await refuse(source, error, event, context)
 
 
+class LineOptions(Component):
+    """The options of `LineSourceProtocol`, which every `StreamServerSource` has."""
+
+    framing = option.choice(
+        "newline",
+        SPLIT_FRAMINGS,
+        help="What an event is: a line, what a NUL byte ends, ``octet-counting`` (RFC 6587), what has its length in "
+        "front of it, or ``syslog`` (octet counting or lines, by the first byte of the connection).",
+    )
+    decode = option.text(
+        "utf-8",
+        help="The encoding of the text; ``bytes`` to have events of bytes. A carriage return at the end stays.",
+    )
+    line_limit = option.size("1MB", help="The most bytes in a line or frame.")
+    length_size = option.integer(4, help="How many bytes a length prefix has (big-endian): 1, 2, 4 or 8.")
+
+
+def _codec_of(line: LineOptions) -> str | None:
+    """Return the encoding of the text; None for bytes."""
+    if line.decode in _BYTES:
+        return None
+    with line.options() as options:
+        codec = options.text_encoding("decode")
+        if line.framing in ("newline", "syslog") and "\n".encode(codec) != b"\n":
+            options.refuse(
+                "decode", "is an encoding without newlines of one byte; use decode = bytes with another framing"
+            )
+    return codec
+
+
+def _splitter_factory_of(line: LineOptions) -> Callable[[], Splitter]:
+    with line.options() as options:
+        if line.length_size not in LENGTH_SIZES:
+            options.refuse("length_size", "is none of 1, 2, 4, 8")
+    return splitter_factory(line.framing, line.line_limit, line.length_size)
+
+
 class LineSourceProtocol(SourceProtocolABC):
     """Makes an event of each line, or of each frame of another kind, without what marks its end.
 
@@ -70,37 +107,17 @@ class LineSourceProtocol(SourceProtocolABC):
     comes. If nobody can tell where the next frame begins, the connection is closed. A last line without a newline is
     an event if the client ended the stream properly.
 
-    Options:
-        framing: ``newline``, ``nul``, ``octet-counting`` (RFC 6587), ``length-prefix``, or ``syslog`` (octet counting
-            or lines, by the first byte of the connection).
-        decode: the encoding of the text; ``bytes`` to have events of bytes. A carriage return at the end stays.
-        line_limit: the most bytes in a line or frame.
-        length_size: how many bytes a length prefix has (big-endian): 1, 2, 4 or 8.
+    Its options are those of `LineOptions`.
     """
 
-    ConfigDefaults: dict[str, Any] = {
-        "framing": "newline",
-        "decode": "utf-8",
-        "line_limit": "1MB",
-        "length_size": 4,
-    }
+    ConfigDefaults: dict[str, Any] = merged_defaults(LineOptions)
 
     def __init__(self, app: asab.Application, pipeline: Pipeline, config: Mapping[str, Any]) -> None:
         super().__init__(app, pipeline, config)
-        defaults = self.ConfigDefaults
-        options = Options(f"pipeline:{pipeline.Id}", {**defaults, **config}, defaults)
-        framing = options.choice("framing", SPLIT_FRAMINGS)
-        limit = options.size("line_limit")
-        length_size = options.integer("length_size")
-        if length_size not in LENGTH_SIZES:
-            options.refuse("length_size", "is none of 1, 2, 4, 8")
-        self._codec = None if options.text("decode") in _BYTES else options.text_encoding("decode")
-        if self._codec is not None and framing in ("newline", "syslog") and "\n".encode(self._codec) != b"\n":
-            options.refuse(
-                "decode", "is an encoding without newlines of one byte; use decode = bytes with another framing"
-            )
-        options.raise_problems()
-        self.make_splitter = splitter_factory(framing, limit, length_size)
+        section = config._section if isinstance(config, ComponentConfig) else f"pipeline:{pipeline.Id}"
+        line = LineOptions(app, section, config={**self.ConfigDefaults, **config})
+        self._codec = _codec_of(line)
+        self.make_splitter = _splitter_factory_of(line)
 
     async def handle(self, source: Source, stream: Stream, context: Context) -> None:
         """Read the stream to its end and hand all of its lines on."""

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import socket as sockets
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import asab
 
-from bspump import BufferedSink, ConnectionLostError, Context, Event
+from bspump import BufferedSink, ConnectionLostError, Context, Event, option
 from bspump.abc.buffered_sink import Batch
 
 from ._address import Address, Endpoint, read_addresses, resolve
 from ._events import as_bytes
 from ._failures import SparseLog, reason_of
 from ._framing import JOIN_FRAMINGS, LENGTH_SIZES, framer
-from ._tls import TLS_DEFAULTS, client_context
-from .stream import Stream, TLSStream, notice_vanishing
+from ._tls import TLSOptions
+from .stream import Stream, notice_vanishing
+from .tlsstream import TLSStream
 
 if TYPE_CHECKING:
     import ssl
@@ -34,7 +34,7 @@ _REFUSAL_SECONDS = 0.5
 _LINGER_SECONDS = 0.8
 
 
-class StreamClientSink(BufferedSink):
+class StreamClientSink(TLSOptions, BufferedSink):
     """Connects to a TCP or UNIX stream socket, with TLS if wanted, and sends its events, ``bytes`` or ``str``.
 
     The pipeline is throttled until the connection stands, and again when it breaks. It is made again and again, with
@@ -47,41 +47,44 @@ class StreamClientSink(BufferedSink):
     the way is lost, and nobody can tell how much that is. Where every event counts, use a destination that
     acknowledges.
 
-    Options:
-        address: where to connect to: ``host port``, ``host:port``, ``[IPv6]:port``, a port alone (on this machine) or
-            the path of a UNIX socket. Of several, one in each line, the first that answers is used.
-        framing: ``none`` (the default: events are sent as they are), ``newline`` (added where it is missing), ``nul``,
-            ``octet-counting`` (RFC 6587) or ``length-prefix``.
-        length_size: how many bytes a length prefix has (big-endian): 1, 2, 4 or 8.
-        encoding: the encoding of text.
-        outbound_queue_max_size: the number of waiting events at which the pipeline is throttled; it takes the place of
-            ``buffer_size``.
-        connect_timeout: how long a connection may take to be made, in seconds.
-        tls: whether to use TLS. The server's certificate has to be signed by an authority that the system trusts, or
-            by one of those that follow.
-        cafile, capath, cadata: the certificates of the authorities to trust: a file, a folder or the text itself.
-        check_hostname: whether the certificate has to have the host's name in it.
-        server_hostname: that name, if it is not the one in the address.
-        cert, key, key_password: the files with our own certificate and its key, for servers that demand one.
-        verify_mode: ``CERT_NONE`` to trust any certificate: then anybody may be at the other end.
-        ciphers: the ciphers of TLS 1.2, as OpenSSL writes them.
-        batch_size, batch_bytes, linger, retry_backoff, retry_backoff_max: see `BufferedSink`. The pauses between
-            attempts to connect grow from retry_backoff to retry_backoff_max.
+    An outage is told once, with its reason, and so is its end. If connections break again within seconds, that is told
+    less and less often.
+
+    With ``tls = yes``, the server's certificate has to be signed by an authority that the system trusts, or by one of
+    those in `cafile`, `capath` or `cadata`. `cert` is for servers that demand a certificate too.
+
+    Further options: those of `TLSOptions` (cert, key, key_password, cafile, capath, cadata, verify_mode, ciphers) and
+    `BufferedSink` (batch_size, batch_bytes, linger, retry_backoff, retry_backoff_max; concurrency has to be 1). The
+    pauses between attempts to connect grow from `retry_backoff` to `retry_backoff_max`.
     """
 
-    ConfigDefaults: dict[str, Any] = {
-        "address": "127.0.0.1 8888",
-        "framing": "none",
-        "length_size": 4,
-        "encoding": "utf-8",
-        "outbound_queue_max_size": 100,
-        "connect_timeout": 10.0,
-        "linger": 0.0,
-        "tls": False,
-        "check_hostname": True,
-        "server_hostname": "",
-        **TLS_DEFAULTS,
-    }
+    address = option.text(
+        "127.0.0.1 8888",
+        help="Where to connect to: ``host port``, ``host:port``, ``[IPv6]:port``, a port alone (on this machine) or "
+        "the path of a UNIX socket. Of several, one in each line, the first that answers is used.",
+    )
+    framing = option.choice(
+        "none",
+        JOIN_FRAMINGS,
+        help="``none``: events are sent as they are; ``newline`` is added where it is missing; ``nul``; "
+        "``octet-counting`` (RFC 6587); ``length-prefix``.",
+    )
+    length_size = option.integer(4, help="How many bytes a length prefix has (big-endian): 1, 2, 4 or 8.")
+    encoding = option.encoding("utf-8", help="The encoding of text.")
+    buffer_size = option.integer(
+        100,
+        minimum=1,
+        key="outbound_queue_max_size",
+        help="The number of waiting events at which the pipeline is throttled.",
+    )
+    connect_timeout = option.seconds(10.0, help="How long a connection may take to be made.")
+    tls = option.boolean(False, help="Whether to use TLS.")
+    check_hostname = option.boolean(
+        True, help="Whether the server's certificate has to have the name of the host in it."
+    )
+    server_hostname = option.text(help="That name, if it is not the one in the address.")
+
+    ConfigDefaults = {"linger": 0.0}
 
     def __init__(
         self,
@@ -92,35 +95,28 @@ class StreamClientSink(BufferedSink):
     ) -> None:
         super().__init__(app, pipeline, id=id, config=config)
         with self.options() as options:
-            self._addresses = read_addresses(options, "address", options.text("address"), is_destination=True)
-            length_size = options.integer("length_size")
-            if length_size not in LENGTH_SIZES:
+            self._addresses = read_addresses(options, "address", self.address, is_destination=True)
+            if self.length_size not in LENGTH_SIZES:
                 options.refuse("length_size", "is none of 1, 2, 4, 8")
-                length_size = 4
-            framing = options.choice("framing", JOIN_FRAMINGS)
-            self._frame = framer(framing, length_size)
-            self._encoding = options.text_encoding("encoding")
-            self._high = options.integer("outbound_queue_max_size", minimum=1)
-            self._low = self._high // 2
-            if self._concurrency != 1:
+                self.length_size = LENGTH_SIZES[0]
+            if self.concurrency != 1:
                 options.refuse("concurrency", "is not 1; there is one connection, and one batch is sent at a time")
-            self._connect_timeout = options.seconds("connect_timeout")
-            self._tls = options.boolean("tls")
-            self._check_hostname = options.boolean("check_hostname")
-            self._server_hostname = options.text("server_hostname")
+        self._frame = framer(self.framing, self.length_size)
         self._ssl_context: ssl.SSLContext | None = None
         self._stream: Stream | None = None
         self._is_connected = asyncio.Event()
         self._connector: asyncio.Task[None] | None = None
         self._log = SparseLog(pipeline.L.report)
         self._last_error = ""
+        self._outage_since: float | None = None
+        self._is_outage_told = False
         self._hold = f"{self!r} is not connected"
 
     # Events
 
     def process(self, context: Context, event: Event) -> None:
         """Put an event into the buffer, framed."""
-        super().process(context, self._frame(as_bytes(self, event, self._encoding)))
+        super().process(context, self._frame(as_bytes(self, event, self.encoding)))
 
     async def write(self, batch: Batch) -> None:
         """Send a batch, over the next connection if this one breaks."""
@@ -147,12 +143,12 @@ class StreamClientSink(BufferedSink):
 
     def prepare(self) -> None:
         """Read the certificates."""
-        self._ssl_context = client_context(
-            self.section, self.Config, is_enabled=self._tls, check_hostname=self._check_hostname
-        )
+        self._ssl_context = self._client_context(is_enabled=self.tls, check_hostname=self.check_hostname)
 
     async def open(self) -> None:
         """Begin to connect."""
+        self._outage_since = None
+        self._log.forget("outage")
         self._set_connected(None)
         self._connector = self.Loop.create_task(
             self._keep_connected(), name=f"bspump connector {self.locate_address()}"
@@ -174,25 +170,35 @@ class StreamClientSink(BufferedSink):
                 stream, destination = await self._connect()
             except OSError as error:
                 attempt += 1
-                self._say_failed(f"{error}; it tries again")
+                self._say_outage(f"{error}; it tries again", since=began)
             else:
-                await self._use(stream, destination, attempt)
+                await self._use(stream, destination)
                 attempt = attempt + 1 if self.Loop.time() - began < _STABLE_SECONDS else 1
-            await self._rest(attempt)
+            await self._pause(attempt + 1)
 
-    def _say_failed(self, message: str) -> None:
+    def _say_outage(self, message: str, since: float) -> None:
+        """Tell that there is no connection, unless it is the outage that has been told."""
         self._last_error = message
-        self._log.say("outage", message)
+        if self._outage_since is None:
+            self._outage_since = since
+            self._is_outage_told = self._log.say("outage", message)
+        elif not self._is_outage_told and self.Loop.time() - self._outage_since >= _STABLE_SECONDS:
+            # It seemed to be one of many short ones.
+            self._is_outage_told = True
+            self.Pipeline.L.report(logging.WARNING, message)
 
-    async def _rest(self, attempt: int) -> None:
-        longest = min(self._backoff_max, self._backoff * 2.0 ** min(attempt - 1, 30))
-        await asyncio.sleep(longest * random.uniform(0.5, 1.0))
+    def _say_connected(self, destination: str) -> None:
+        """Tell the end of an outage, if that has been told."""
+        if self._outage_since is not None and self._is_outage_told:
+            seconds = self.Loop.time() - self._outage_since
+            message = f"{self!r} is connected to {destination} again, after {seconds:.1f} seconds without a connection"
+            self.Pipeline.L.report(asab.LOG_NOTICE, message)
+        self._outage_since = None
 
-    async def _use(self, stream: Stream, destination: str, attempt: int) -> None:
+    async def _use(self, stream: Stream, destination: str) -> None:
         """Let batches be sent over a connection until it breaks."""
         self._set_connected(stream)
-        if attempt:
-            self.Pipeline.L.report(logging.INFO, f"{self!r} is connected to {destination} again")
+        self._say_connected(destination)
         stable = self.Loop.call_later(_STABLE_SECONDS, self._log.forget, "outage")
         try:
             # What the other side says is of no interest, but that it goes away is.
@@ -204,9 +210,10 @@ class StreamClientSink(BufferedSink):
         finally:
             stable.cancel()
         self._set_connected(None)
+        lost_at = self.Loop.time()
         stream.give_up(ConnectionLostError("the connection was closed"))
         await stream.close()
-        self._say_failed(f"{self!r} lost its connection to {destination}: {reason}; it connects again")
+        self._say_outage(f"{self!r} lost its connection to {destination}: {reason}; it connects again", since=lost_at)
 
     async def _connect(self) -> tuple[Stream, str]:
         """Return a connection and what it is connected to.
@@ -223,7 +230,7 @@ class StreamClientSink(BufferedSink):
                 continue
             for endpoint in endpoints:
                 try:
-                    async with asyncio.timeout(self._connect_timeout):
+                    async with asyncio.timeout(self.connect_timeout):
                         return await self._connect_to(endpoint, address), str(endpoint)
                 except OSError as error:
                     failures.append(f"{_both(address, endpoint)}: {reason_of(error)}")
@@ -236,9 +243,9 @@ class StreamClientSink(BufferedSink):
             sock.setblocking(False)
             notice_vanishing(sock)
             await self.Loop.sock_connect(sock, endpoint.sockaddr)
-            if not self._tls or self._ssl_context is None:
+            if not self.tls or self._ssl_context is None:
                 return Stream(self.Loop, sock)
-            name = self._server_hostname or address.host or "localhost"
+            name = self.server_hostname or address.host or "localhost"
             stream = TLSStream(self.Loop, self._ssl_context, sock, server_side=False, server_hostname=name)
             if not await stream.handshake():
                 raise ConnectionLostError("the other side closed the connection during the handshake of TLS")
@@ -265,7 +272,7 @@ class StreamClientSink(BufferedSink):
 
     def rest_get(self) -> dict[str, Any]:
         """Return the description of the sink for the REST interface."""
-        description = {**super().rest_get(), "Connected": self._stream is not None, "TLS": self._tls}
+        description = {**super().rest_get(), "Connected": self._stream is not None, "TLS": self.tls}
         if self._stream is None and self._last_error:
             description["LastError"] = self._last_error
         return description

@@ -12,18 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 import asab
 
-from bspump import ConfigurationError, ConnectionLostError, Context, PipelineError, Source
-from bspump._options import Options
+from bspump import ConfigurationError, ConnectionLostError, Context, PipelineError, Source, option
+from bspump._component import ComponentConfig
 
 from ._address import BoundSocket, SocketAddress, bind_all, name_of, read_addresses
 from ._failures import SparseLog, reason_of
 from ._tasks import first_failure_of
-from ._tls import TLS_DEFAULTS, server_context
-from .protocol import LineSourceProtocol, SourceProtocolABC
-from .stream import Stream, TLSStream, notice_vanishing
+from ._tls import TLSOptions
+from .protocol import LineOptions, LineSourceProtocol, SourceProtocolABC
+from .stream import Stream, notice_vanishing
+from .tlsstream import TLSStream
 
 if TYPE_CHECKING:
     from bspump import Pipeline
+    from bspump._options import Options
 
 # What accept() fails with when the machine or the process has come to a limit
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -34,7 +36,11 @@ _FINISH_SECONDS = 5.0
 _REPLY_SECONDS = 10.0
 
 
-class StreamServerSource(Source):
+def _read_backlog(options: Options, key: str) -> int:
+    return sockets.SOMAXCONN if options.raw(key) in ("", None) else options.integer(key, minimum=1)
+
+
+class StreamServerSource(LineOptions, TLSOptions, Source):
     """Listens on TCP or UNIX stream sockets, with TLS if a certificate is given, and reads events from its clients.
 
     An event is a line of text unless the options of the protocol (see `LineSourceProtocol`) say otherwise. The context
@@ -52,25 +58,11 @@ class StreamServerSource(Source):
 
     Each client has a task of its own, and a slow one does not hold up the others.
 
-    Options:
-        address: where to listen, one address in each line: ``host port``, ``host:port``, ``[IPv6]:port``, a port alone
-            (on the loopback addresses), ``*:port`` (on every address), or the path of a UNIX socket, which has a ``/``
-            in it. Port 0 is any free port.
-        backlog: how many connections may wait to be accepted; the system's largest if empty.
-        reuse_port: let several processes listen on the same port; the system distributes the connections.
-        max_connections: how many clients there may be at once; those beyond are turned away, so that they cannot use up
-            the files that a process may have open. No limit but the system's if 0.
-        idle_timeout: after how many seconds without a word a client is sent away; never if 0.
-        framing, decode, line_limit, length_size: see `LineSourceProtocol`.
-        outbound_limit: how many bytes of replies may wait for one client to read them.
-        cert: the file with the server's certificate, and those between it and the authority's; it switches TLS on.
-        key: the file with its key, unless that is in the same file.
-        key_password: the password of the key.
-        cafile, capath, cadata: the certificates of the authorities that may sign clients' certificates: a file, a
-            folder or the text itself. With one of them, clients have to show a certificate.
-        verify_mode: ``CERT_NONE``, ``CERT_OPTIONAL`` or ``CERT_REQUIRED``, if it is not to follow from the others.
-        ciphers: the ciphers of TLS 1.2, as OpenSSL writes them.
-        handshake_timeout: how long a client may take for the handshake of TLS, in seconds.
+    Clients that show certificates are trusted if one of the authorities in `cafile`, `capath` or `cadata` has signed
+    them; with one of these options, they have to show one.
+
+    Further options: those of `LineOptions` (framing, decode, line_limit, length_size) and `TLSOptions` (cert, which
+    switches TLS on, key, key_password, cafile, capath, cadata, verify_mode, ciphers).
 
     Args:
         app: the application.
@@ -80,17 +72,31 @@ class StreamServerSource(Source):
         protocol_class: how the bytes of a connection become events.
     """
 
-    ConfigDefaults: dict[str, Any] = {
-        "address": "127.0.0.1 8888",
-        "backlog": "",
-        "reuse_port": False,
-        "max_connections": 0,
-        "idle_timeout": 0.0,
-        **LineSourceProtocol.ConfigDefaults,
-        "outbound_limit": "16MB",
-        **TLS_DEFAULTS,
-        "handshake_timeout": 10.0,
-    }
+    address = option.text(
+        "127.0.0.1 8888",
+        help="Where to listen, one address in each line: ``host port``, ``host:port``, ``[IPv6]:port``, a port alone "
+        "(on the loopback addresses), ``*:port`` (on every address), or the path of a UNIX socket, which has a ``/`` "
+        "in it. Port 0 is any free port.",
+    )
+    backlog = option.custom(
+        _read_backlog,
+        "",
+        values="whole number, 1 or more",
+        schema={"type": ["integer", "string"]},
+        help="How many connections may wait to be accepted; the system's largest number if empty.",
+    )
+    reuse_port = option.boolean(
+        False, help="Let several processes listen on the same port; the system distributes the connections."
+    )
+    max_connections = option.integer(
+        0,
+        minimum=0,
+        help="How many clients there may be at once; those beyond are turned away, so that they cannot use up the "
+        "files that a process may have open. No limit but the system's if 0.",
+    )
+    idle_timeout = option.seconds(0.0, help="How long a client may say nothing before it is sent away; for ever if 0.")
+    outbound_limit = option.size("16MB", help="How many bytes of replies may wait for one client to read them.")
+    handshake_timeout = option.seconds(10.0, help="How long a client may take for the handshake of TLS.")
 
     def __init__(
         self,
@@ -102,15 +108,9 @@ class StreamServerSource(Source):
     ) -> None:
         super().__init__(app, pipeline, id=id, config=config)
         with self.options() as options:
-            self._addresses = read_addresses(options, "address", self._address_text(options))
-            self._backlog = options.integer("backlog", minimum=1) if self.Config["backlog"] else sockets.SOMAXCONN
-            self._reuse_port = options.boolean("reuse_port")
-            self._max_connections = options.integer("max_connections", minimum=0)
-            self._idle_timeout = options.seconds("idle_timeout")
-            self._outbound_limit = options.size("outbound_limit")
-            self._handshake_timeout = options.seconds("handshake_timeout")
+            self._addresses = read_addresses(options, "address", self._address_text())
             try:
-                self.Protocol = protocol_class(app, pipeline, self.Config)
+                self.Protocol = protocol_class(app, pipeline, self._config_of_protocol())
             except ConfigurationError as error:
                 options.problems.extend(error.problems)
                 self.Protocol = protocol_class(app, pipeline, {})
@@ -126,8 +126,21 @@ class StreamServerSource(Source):
         self.connections_total = 0
         """How many connections have been accepted."""
 
-    def _address_text(self, options: Options) -> str:
-        return options.text("address")
+    def _config_of_protocol(self) -> ComponentConfig:
+        # A value that cannot be read has been told already.
+        readable = {key: getattr(self, key) for key in option.own_options(LineOptions)}
+        return ComponentConfig(self.section, {**self.Config, **readable})
+
+    def _address_text(self) -> str:
+        return self.address
+
+    def _context_of(self, client: sockets.socket) -> Context:
+        return {
+            "stream_type": client.family.name,
+            "stream_dir": "in",
+            "stream_peer": client.getpeername(),
+            "stream_me": client.getsockname(),
+        }
 
     @property
     def addresses(self) -> list[SocketAddress]:
@@ -136,7 +149,7 @@ class StreamServerSource(Source):
 
     def prepare(self) -> None:
         """Read the certificates."""
-        self._ssl_context = server_context(self.section, self.Config)
+        self._ssl_context = self._server_context()
 
     async def open(self) -> None:
         """Listen.
@@ -145,10 +158,10 @@ class StreamServerSource(Source):
             ConnectionLostError: one of the addresses cannot be had.
         """
         self._is_stopping = False
-        listeners = await bind_all(self, self._addresses, sockets.SOCK_STREAM, reuse_port=self._reuse_port)
+        listeners = await bind_all(self, self._addresses, sockets.SOCK_STREAM, reuse_port=self.reuse_port)
         for listener in listeners:
             try:
-                listener.socket.listen(self._backlog)
+                listener.socket.listen(self.backlog)
             except OSError as error:
                 for one in listeners:
                     one.close()
@@ -175,10 +188,10 @@ class StreamServerSource(Source):
                 self._log.say("accept", f"{self!r} cannot accept a connection at the moment: {reason_of(error)}")
                 await asyncio.sleep(_EXHAUSTED_PAUSE)
                 continue
-            if self._max_connections and len(self._clients) >= self._max_connections:
+            if self.max_connections and len(self._clients) >= self.max_connections:
                 client.close()
                 message = (
-                    f"{self!r} turned a client away, since it has max_connections ({self._max_connections}) of them"
+                    f"{self!r} turned a client away, since it has max_connections ({self.max_connections}) of them"
                 )
                 self._log.say("full", message)
                 await asyncio.sleep(0)
@@ -197,7 +210,7 @@ class StreamServerSource(Source):
             client.close()
             return
         try:
-            context = _context_of(client)
+            context = self._context_of(client)
         except OSError:
             client.close()  # the client has gone already
             return
@@ -225,15 +238,15 @@ class StreamServerSource(Source):
             stream: Stream = TLSStream(self.Loop, self._ssl_context, client, server_side=True)
         else:
             stream = Stream(self.Loop, client)
-        stream.outbound_limit = self._outbound_limit
-        stream.idle_timeout = self._idle_timeout
+        stream.outbound_limit = self.outbound_limit
+        stream.idle_timeout = self.idle_timeout
         return stream
 
     async def _has_begun(self, stream: Stream, peer: str) -> bool:
         if not isinstance(stream, TLSStream):
             return True
         try:
-            async with asyncio.timeout(self._handshake_timeout):
+            async with asyncio.timeout(self.handshake_timeout):
                 return await stream.handshake()
         except OSError as error:
             self._log.say("handshake", f"{self!r} refused the client {peer}: {reason_of(error)}")
@@ -308,12 +321,3 @@ class StreamServerSource(Source):
             "Connections": len(self._streams),
             "ConnectionsTotal": self.connections_total,
         }
-
-
-def _context_of(client: sockets.socket) -> Context:
-    return {
-        "stream_type": client.family.name,
-        "stream_dir": "in",
-        "stream_peer": client.getpeername(),
-        "stream_me": client.getsockname(),
-    }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import asab
 
-from bspump import Context, Event, ProcessingError, Processor
+from bspump import Context, Event, ProcessingError, Processor, option
 
 if TYPE_CHECKING:
     from bspump import Pipeline
@@ -48,16 +48,11 @@ class SyslogParser(Processor):
 
     Bytes are decoded as UTF-8; in a message of RFC 3164, whose encoding nobody knows, other bytes become U+FFFD.
 
-    Options:
-        timezone: the time zone of times that do not tell theirs, such as ``Europe/Prague``.
-
     Raises:
         ProcessingError: it is no syslog message.
     """
 
-    ConfigDefaults: dict[str, Any] = {
-        "timezone": "UTC",
-    }
+    timezone = option.text("UTC", help="The time zone of times that do not tell theirs, such as ``Europe/Prague``.")
 
     def __init__(
         self,
@@ -69,10 +64,9 @@ class SyslogParser(Processor):
         super().__init__(app, pipeline, id=id, config=config)
         self._zone: datetime.tzinfo = datetime.UTC
         with self.options() as options:
-            name = options.text("timezone")
             try:
-                if name != "UTC":
-                    self._zone = zoneinfo.ZoneInfo(name)
+                if self.timezone != "UTC":
+                    self._zone = zoneinfo.ZoneInfo(self.timezone)
             except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
                 options.refuse("timezone", "is no time zone that this system knows (such as Europe/Prague)")
 

@@ -2,58 +2,59 @@
 
 from __future__ import annotations
 
+import socket as sockets
 from typing import Any
 
-from bspump._options import Options
+from bspump import Context, option
+from bspump._component import Component
 from bspump.ipc.datagram import DatagramSource
 from bspump.ipc.stream_server_source import StreamServerSource
 
-_HOST_AND_PORT: dict[str, Any] = {
-    "host": "127.0.0.1",
-    "port": 8888,
-    "address": "",
-}
+
+class HostAndPort(Component):
+    """The options of sources that are configured with a host and a port."""
+
+    host = option.text("127.0.0.1", help="The address, or a name of it; ``*`` for every address of this machine.")
+    port = option.integer(8888, minimum=0, help="The port; 0 for any free one.")
+    address: str
+
+    def _address_text(self) -> str:
+        """Return the option ``address`` if there is one, otherwise what host and port make."""
+        return self.address if self.address.strip() else f"{self.host.strip() or '127.0.0.1'} {self.port}"
 
 
-def _address(options: Options) -> str:
-    """Return the option ``address`` if there is one, otherwise what host and port make."""
-    address = options.text("address")
-    if address.strip():
-        return address
-    return f"{options.text('host').strip() or '127.0.0.1'} {options.integer('port', minimum=0)}"
-
-
-class TCPSource(StreamServerSource):
+class TCPSource(HostAndPort, StreamServerSource):
     """Listens on a TCP port and makes an event of each line, as `StreamServerSource` does, whose options it has.
 
-    Events are bytes, unless ``decode`` names an encoding.
+    Events are bytes, unless ``decode`` names an encoding. The context has the key ``peer``, the address of the other
+    side, besides those of `StreamServerSource`.
 
-    Options:
-        host: the address, or a name of it; ``*`` for every address of this machine.
-        port: the port.
-        address: takes the place of the two, and may have several lines.
+    Further options: those of `HostAndPort` (host, port). If there is an ``address``, it takes the place of the two, and
+    may have several lines.
     """
 
-    ConfigDefaults = {**_HOST_AND_PORT, "decode": "bytes"}
+    ConfigDefaults = {"address": "", "decode": "bytes"}
 
-    def _address_text(self, options: Options) -> str:
-        return _address(options)
+    def _context_of(self, client: sockets.socket) -> Context:
+        context = super()._context_of(client)
+        context["peer"] = context["stream_peer"]
+        return context
 
 
 class TCPStreamSource(TCPSource):
     """Another name of `TCPSource`, with its options and those of `StreamServerSource`."""
 
 
-class UDPSource(DatagramSource):
+class UDPSource(HostAndPort, DatagramSource):
     """Receives UDP datagrams, as `DatagramSource` does, whose options it has.
 
-    Options:
-        host: the address, or a name of it; ``*`` for every address of this machine.
-        port: the port.
-        address: takes the place of the two, and may have several lines.
+    The context has the key ``peer``, the address of the other side, besides that of `DatagramSource`.
+
+    Further options: those of `HostAndPort` (host, port). If there is an ``address``, it takes the place of the two, and
+    may have several lines.
     """
 
-    ConfigDefaults = _HOST_AND_PORT
+    ConfigDefaults = {"address": ""}
 
-    def _address_text(self, options: Options) -> str:
-        return _address(options)
+    def _context_of(self, peer: Any) -> Context:
+        return {**super()._context_of(peer), "peer": peer}
