@@ -817,6 +817,8 @@ def test_a_source_may_be_stopped_on_its_way_back(pump: PumpRunner) -> None:
         pipeline.set_error(None, None, RuntimeError("broken"))
         pipeline.set_error(None, None, None)
         source.position = 7
+        for _ in range(20):
+            await asyncio.sleep(0)
 
     pump.run(scenario, pipeline)
     assert source.commits == [2]

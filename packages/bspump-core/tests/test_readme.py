@@ -8,8 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import bspump
-
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
 
@@ -38,7 +36,7 @@ def test_the_pipeline_runs(tmp_path: Path) -> None:
 def test_the_table_has_every_module() -> None:
     modules = {
         f"bspump.{path.stem}"
-        for path in Path(str(bspump.__file__)).parent.iterdir()
+        for path in (Path(__file__).parents[1] / "src" / "bspump").iterdir()
         if not path.name.startswith("_") and (path.is_dir() or path.suffix == ".py")
     }
     # They are where the names of `bspump` come from, and what the command is made of.

@@ -282,17 +282,20 @@ class Source(Component):
             self.restart(self.Loop)
 
     async def _rewind_after(self, previous: asyncio.Task[None], generation: int) -> None:
+        failure: Exception | None = None
         try:
             await _end_of(previous)
             # What `main` did while it was being cancelled does not count.
             self._position = self._committed
             await self.rewind()
         except Exception as error:
-            self._fail(error)
+            failure = error
+        # Not reached if it is cancelled: `stop`, or the next one that goes back, sees to it then.
+        if generation == self._generation:
+            self._went_back.set()
+        if failure is not None:
+            self._fail(failure)
             return
-        finally:
-            if generation == self._generation:
-                self._went_back.set()
         await self._run()
 
     async def _finish(self) -> None:

@@ -139,14 +139,18 @@ def _order(entry_point: importlib.metadata.EntryPoint) -> tuple[bool, str, str]:
 
 
 def _name_of(distribution: importlib.metadata.Distribution | None) -> str:
-    # What an interrupted (un)installation leaves behind may have entry points, but no metadata.
-    name: str | None = distribution.metadata["Name"] if distribution is not None else None
-    return name or _UNNAMED
+    return _of_metadata(distribution, "Name")
 
 
 def _version_of(distribution: importlib.metadata.Distribution | None) -> str:
-    version: str | None = distribution.metadata["Version"] if distribution is not None else None
-    return version or _UNNAMED
+    return _of_metadata(distribution, "Version")
+
+
+def _of_metadata(distribution: importlib.metadata.Distribution | None, key: str) -> str:
+    # What an interrupted (un)installation leaves behind may have entry points, but no metadata.
+    if distribution is None or key not in distribution.metadata:
+        return _UNNAMED
+    return distribution.metadata[key] or _UNNAMED
 
 
 def _import(plugin: Plugin, entry_point: importlib.metadata.EntryPoint) -> None:
