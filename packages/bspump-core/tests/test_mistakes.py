@@ -13,6 +13,7 @@ import pytest
 
 import bspump
 import bspump.common
+import bspump.option
 import bspump.trigger
 from bspump.testing import MemorySink, MemorySource, PumpRunner, until
 
@@ -254,12 +255,14 @@ def test_letters_that_are_swapped_or_missing_are_noticed(
 ) -> None:
     class Sink(MemorySink):
         ConfigDefaults = {"path": "", "url": "", "mode": "", "username": "", "compression": ""}
+        account = bspump.option.text(key="username", aliases=("user_name",), help="Who it is.")
 
-    pump.configure("pipeline:Main:Sink", **{misspelt: "x"})
+    pump.configure("pipeline:Main:Sink", **{misspelt: "x", "user_name": "x"})
     pipeline = bspump.Pipeline(pump.app, "Main")
     pipeline.build(MemorySource(pump.app, pipeline), Sink(pump.app, pipeline))
     start_and_stop(pump, pipeline)
     assert f"[pipeline:Main:Sink] {misspelt}: there is no such option; did you mean '{meant}'?" in caplog.text
+    assert "user_name:" not in caplog.text
 
 
 def test_options_that_are_handed_over_are_looked_at_as_those_in_a_file(

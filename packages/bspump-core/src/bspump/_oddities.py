@@ -12,6 +12,7 @@ from ._component import Component, merged_defaults
 from .abc.generator import Generator
 from .abc.sink import Sink
 from .abc.source import TriggerSource
+from .option import declared_options
 
 if TYPE_CHECKING:
     from .pipeline import Pipeline
@@ -74,7 +75,8 @@ def _of_options_of(component: Component, declared: Collection[str]) -> Iterator[
     keys = set(component._given_keys)
     if asab.Config.has_section(component.section):
         keys.update(asab.Config.options(component.section))
-    for key in sorted(keys - set(declared)):
+    aliases = {alias for one in declared_options(type(component)).values() for alias in one.aliases}
+    for key in sorted(keys - aliases - set(declared)):
         hint = _did_you_mean(key, declared)
         # A class of the user's may read any option that it likes.
         is_ours = type(component).__module__.startswith("bspump.") and not component.takes_further_options
